@@ -1,0 +1,215 @@
+"""Publish jobs and wait for what becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import orjson
+from redis.exceptions import RedisError
+
+from antiphon.bus.connection import unavailable
+from antiphon.bus.keys import GROUP, LaneKeys
+from antiphon.bus.policy import wait_until_admitted_s
+from antiphon.bus.replies import Follower, OutputEvent, ReplyReader
+from antiphon.bus.wire import Envelope, seal_envelope
+from antiphon.errors import DeadlineExceeded, Overloaded
+from antiphon.schemas import Job, Kind, Outcome, Priority
+from antiphon.telemetry import current_trace, producer_span, tracing_enabled
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from redis.asyncio import Redis
+
+    from antiphon.bus.scripts import Scripts
+    from antiphon.settings import BusSettings
+
+_IDEMPOTENCY_S = 24 * 3600
+_CANCEL_MS = 24 * 3600 * 1000
+_LOOK_S = 5.0
+"""How often a waiting caller looks at the result itself, in case its reply was lost with a server's memory."""
+_LATE_S = 2.0
+"""How long after the deadline the worker's own word on it is awaited."""
+
+
+class Call:
+    """A job that was accepted."""
+
+    def __init__(self, caller: Caller, job: Job, reader: ReplyReader, reply: asyncio.Future[bytes]) -> None:
+        self.job_id = job.id
+        self._job = job
+        self._caller = caller
+        self._reader = reader
+        self._reply = reply
+        self._follower: Follower | None = None
+
+    async def outcome(self) -> Outcome:
+        """Wait for the end. Raises `DeadlineExceeded` when the deadline has passed and no worker says so."""
+        try:
+            while not self._reply.done():
+                await asyncio.wait([self._reply], timeout=_LOOK_S)
+                if not self._reply.done():
+                    await self._look()
+            return Outcome.model_validate_json(self._reply.result())
+        finally:
+            self._reader.forget(self.job_id)
+
+    async def events(self) -> AsyncIterator[OutputEvent]:
+        """Yield the output of a streamed job; the last event has the kind `outcome`. Then the output is deleted."""
+        follower = self._follower
+        if follower is None:
+            raise ValueError("the job is not streamed")
+        try:
+            while True:
+                follower.arrived.clear()
+                while follower.events:
+                    was_full = follower.full
+                    event = follower.events.popleft()
+                    if was_full and not follower.full:
+                        self._reader.wake()
+                    yield event
+                    if event.kind == "outcome":
+                        return
+                if not follower.events:
+                    await self._await_events(follower)
+        finally:
+            self._reader.unfollow(follower)
+            self._reader.forget(self.job_id)
+            self._caller.scripts.outbox.send("UNLINK", follower.key)
+
+    async def cancel(self) -> None:
+        """Ask for the job to be stopped; nothing happens when it has ended. Raises `Unavailable`."""
+        await self._caller.cancel(self._job.kind, self.job_id)
+
+    def abandon(self) -> None:
+        """Wait for nothing more of this job."""
+        self._reader.forget(self.job_id)
+        if self._follower is not None:
+            self._reader.unfollow(self._follower)
+
+    def follow(self) -> None:
+        """Begin to read the output; called before the job is published."""
+        self._follower = self._reader.follow(self.job_id)
+
+    async def _await_events(self, follower: Follower) -> None:
+        try:
+            await asyncio.wait_for(follower.arrived.wait(), _LOOK_S)
+        except TimeoutError:
+            # The output ends with the outcome; only the loss of the stream itself can keep it from us.
+            await self._look()
+            if self._reply.done() and not follower.arrived.is_set():
+                follower.events.append(OutputEvent("outcome", self._reply.result(), -1))
+
+    async def _look(self) -> None:
+        try:
+            result = await self._caller.scripts.outbox.call("GET", LaneKeys(self._job.kind).result(self.job_id))
+        except (RedisError, OSError):
+            result = None
+        if result is not None:
+            self._reader.deliver(self.job_id, result)
+        elif self._job.deadline_ms is not None and time.time() * 1000 > self._job.deadline_ms + _LATE_S * 1000:
+            raise DeadlineExceeded("The deadline passed before the job was done.")
+
+
+class Caller:
+    """Publishes jobs from one process and holds what is awaited. `async with Bus.caller()` makes one."""
+
+    def __init__(self, redis: Redis, scripts: Scripts, settings: BusSettings, name: str) -> None:
+        self.scripts = scripts
+        self._redis = redis
+        self._settings = settings
+        self._name = name
+        self._readers: dict[Kind, ReplyReader] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._tracing = tracing_enabled()
+
+    async def submit(self, job: Job, *, priority: Priority = "std") -> Call:
+        """Put a job on its lane and wait for nothing but its admission. Raises `Overloaded` or `Unavailable`."""
+        reader = self._reader(job.kind)
+        call = Call(self, job, reader, reader.expect(job.id))
+        if job.stream:
+            call.follow()
+            reader.wake()
+        span = producer_span(job.kind, job.id) if self._tracing else nullcontext()
+        try:
+            with span:
+                await self.publish(job, priority=priority, reply=self._name)
+        except BaseException:
+            call.abandon()
+            raise
+        return call
+
+    async def publish(
+        self, job: Job, *, priority: Priority = "std", reply: str | None = None, idempotency_key: str | None = None
+    ) -> str:
+        """Put a job on its lane; return its id, or that of the job which the same key stands for.
+
+        Accepted means durable. Raises `Overloaded` when the backlog is full, `Unavailable` when the bus is.
+        """
+        keys = LaneKeys(job.kind)
+        trace = current_trace() if self._tracing else {}
+        envelope = Envelope(
+            data=job.model_dump_json().encode(),
+            traceparent=trace.get("traceparent"),
+            tracestate=trace.get("tracestate"),
+            reply=reply,
+        )
+        limit = self._settings.max_bulk_backlog if priority == "bulk" else self._settings.max_backlog
+        stream = keys.jobs(priority)
+        dedupe = keys.idempotency(job.tenant, idempotency_key) if idempotency_key else stream
+        try:
+            verdict, detail = await self.scripts.admit(
+                (stream, dedupe),
+                group=GROUP,
+                limit=limit,
+                job_id=job.id,
+                dedupe_s=_IDEMPOTENCY_S if idempotency_key else 0,
+                fields=seal_envelope(envelope),
+            )
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+        if verdict == "full":
+            raise await self._overloaded(keys, int(detail), limit)
+        return detail if verdict == "known" else job.id
+
+    async def cancel(self, kind: Kind, job_id: str) -> bool:
+        """Ask for a job to be stopped; tell whether it had not ended. Raises `Unavailable`."""
+        keys = LaneKeys(kind)
+        try:
+            asked: int = await self.scripts.run(
+                "cancel", (keys.cancelled, keys.control, keys.result(job_id)), job_id, _CANCEL_MS
+            )
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+        return bool(asked)
+
+    async def close(self) -> None:
+        """Stop reading replies."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for reader in self._readers.values():
+            await reader.close()
+
+    def _reader(self, kind: Kind) -> ReplyReader:
+        reader = self._readers.get(kind)
+        if reader is None:
+            reader = ReplyReader(self._redis, self.scripts.outbox, LaneKeys(kind), self._name)
+            self._readers[kind] = reader
+            self._tasks.append(asyncio.create_task(reader.run(), name=f"replies-{kind}"))
+        return reader
+
+    async def _overloaded(self, keys: LaneKeys, depth: int, limit: int) -> Overloaded:
+        try:
+            reports = await self.scripts.outbox.call("HGETALL", keys.workers)
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+        pairs = reports.items() if isinstance(reports, dict) else zip(reports[::2], reports[1::2], strict=True)
+        rates = [float(orjson.loads(report.split(b" ", 1)[1])["rate"]) for _, report in pairs]
+        wait_s = wait_until_admitted_s(depth, limit, rates)
+        return Overloaded(
+            f"The backlog of {keys.kind} jobs is full. Please retry after {wait_s:.0f} seconds.", retry_after_s=wait_s
+        )

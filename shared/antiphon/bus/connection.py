@@ -1,0 +1,99 @@
+"""Connections to Redis or Valkey: a standalone server by URL, over TCP, TLS or a unix socket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
+    TimeoutError as RedisTimeoutError,
+)
+
+from antiphon.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from antiphon.settings import BusSettings
+
+BLOCK_MS = 2_000
+"""How long a read waits on the server; well under the socket timeout, which tells a dead peer from a quiet lane."""
+
+_SOCKET_TIMEOUT_S = 8.0
+
+TRANSIENT = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, BusyLoadingError, OSError)
+"""The server is away, starting or failing over: the same command may succeed a moment later."""
+
+
+def connect(settings: BusSettings) -> Redis:
+    """Return a client that connects on its first command and never repeats one by itself."""
+    over_network = {} if settings.redis_url.startswith("unix:") else {"socket_keepalive": True}
+    return Redis.from_url(
+        settings.redis_url,
+        **over_network,
+        socket_timeout=_SOCKET_TIMEOUT_S,
+        socket_connect_timeout=3.0,
+        health_check_interval=0,
+        max_connections=64,
+        # A repeated XADD is a second job: every caller here decides on repetition itself.
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def unavailable(error: Exception) -> Unavailable:
+    """Return what a caller is told when the bus cannot be used."""
+    if isinstance(error, ResponseError) and "OOM" in str(error):
+        return Unavailable("The job store is full. Please try again later.", retry_after_s=10.0)
+    if isinstance(error, RedisError | OSError):
+        return Unavailable("The job store cannot be reached. Please try again shortly.", retry_after_s=2.0)
+    raise error
+
+
+Entries = list[tuple[bytes, dict[bytes, bytes]]]
+"""Entries of a stream with their fields."""
+
+
+async def read_streams(redis: Redis, *args: str | bytes | int) -> list[tuple[bytes, Entries]]:
+    """Run XREAD with these arguments; return the streams that had something."""
+    return _level(await _execute(redis, "XREAD", *args))
+
+
+async def read_group(redis: Redis, group: str, consumer: str, *args: str | bytes | int) -> list[tuple[bytes, Entries]]:
+    """Run XREADGROUP with these arguments; return the streams that had something."""
+    return _level(await _execute(redis, "XREADGROUP", "GROUP", group, consumer, *args))
+
+
+async def newest_id(redis: Redis, stream: str) -> bytes:
+    """Return the id of the last entry, `0-0` for an empty stream."""
+    reply = await _execute(redis, "XREVRANGE", stream, "+", "-", "COUNT", 1)
+    newest: bytes = reply[0][0] if reply else b"0-0"
+    return newest
+
+
+def pairs_of(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Return fields that a script gives one after the other as a mapping."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+async def _execute(redis: Redis, *command: str | bytes | int) -> Any:
+    return await redis.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
+def _level(reply: Any) -> list[tuple[bytes, Entries]]:
+    """Level the shapes in which the client gives a read: a list under RESP2, a mapping of lists under RESP3."""
+    if not reply:
+        return []
+    if isinstance(reply, dict):
+        return [(name, [tuple(entry) for chunk in chunks for entry in chunk]) for name, chunks in reply.items()]
+    return [(name, [tuple(entry) for entry in entries]) for name, entries in reply]

@@ -1,0 +1,138 @@
+"""What a worker does besides its jobs: renew leases, take over from dead peers, tend the lane, report, listen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from typing import TYPE_CHECKING
+
+import orjson
+
+from antiphon.bus.connection import BLOCK_MS, newest_id, pairs_of, read_streams
+from antiphon.bus.deliveries import Delivery, Held, Pace
+from antiphon.bus.keys import GROUP, LaneKeys
+from antiphon.bus.work import LeaseLost, cancelled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from redis.asyncio import Redis
+
+    from antiphon.bus.scripts import Scripts
+    from antiphon.settings import BusSettings
+
+logger = logging.getLogger(__name__)
+
+_TEND_S = 0.5
+_BEAT_S = 2.0
+_BEAT_TTL_S = 30
+_IDLE_CONSUMER_MS = 10 * 60_000
+
+
+class Keeper:
+    """The loops beside the reading one. Each method is one round; the subscriber repeats it."""
+
+    def __init__(
+        self,
+        *,
+        redis: Redis,
+        scripts: Scripts,
+        keys: LaneKeys,
+        settings: BusSettings,
+        consumer: str,
+        slots: int,
+        held: Held,
+        pace: Pace,
+        begin: Callable[[Delivery], None],
+    ) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._keys = keys
+        self._settings = settings
+        self._consumer = consumer
+        self._slots = slots
+        self._held = held
+        self.pace = pace
+        self._begin = begin
+        self._reclaim_now = asyncio.Event()
+        self._cursors = ["0-0", "0-0", "0-0"]
+        self._heard: bytes | None = None
+
+    async def renew(self) -> None:
+        """Renew every lease once a quarter of its length; stop what was lost or cancelled."""
+        await asyncio.sleep(self._settings.lease.total_seconds() / 4)
+        jobs = list(self._held.items())
+        if not jobs:
+            return
+        args: list[str | bytes | int] = []
+        for (lane, entry), job in jobs:
+            args += [lane + 1, entry, job.job_id]
+        keys = (*self._keys.streams, self._keys.cancelled)
+        lost, stopped = await self._scripts.run("renew", keys, GROUP, self._consumer, *args)
+        for (_, entry), job in jobs:
+            if entry in lost and not job.task.done():
+                logger.warning("a lease was lost", extra={"lane": self._keys.kind, "job": job.job_id})
+                job.stop(LeaseLost("a peer has taken the job over"))
+            elif entry in stopped:
+                job.stop(cancelled())
+
+    async def reclaim(self) -> None:
+        """Take over what dead peers held; at once when somebody hands back."""
+        lease_s = self._settings.lease.total_seconds()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._reclaim_now.wait(), lease_s / 4 * (0.75 + random.random() / 2))  # noqa: S311
+        self._reclaim_now.clear()
+        free = self._slots - len(self._held)
+        if free <= 0:
+            return
+        cursors, taken = await self._scripts.run(
+            "reclaim", self._keys.streams, GROUP, self._consumer, int(lease_s * 1000), free, *self._cursors
+        )
+        self._cursors = [cursor.decode() for cursor in cursors]
+        for lane, entry, flat, deliveries in taken:
+            self._begin(Delivery(lane - 1, entry, pairs_of(flat), deliveries))
+
+    async def tend(self) -> None:
+        """Promote due jobs, trim, forget; one worker of the lane does it at a time."""
+        await asyncio.sleep(_TEND_S * (0.75 + random.random() / 2))  # noqa: S311
+        keys = self._keys
+        names = (*keys.streams, keys.delayed, keys.cancelled, keys.workers, keys.tended)
+        await self._scripts.run("tend", names, GROUP, int(_TEND_S * 800), _IDLE_CONSUMER_MS, int(5 * _BEAT_S * 1000))
+
+    async def report(self) -> None:
+        """Report to the lane, again and again."""
+        await asyncio.sleep(_BEAT_S)
+        await self.beat()
+
+    async def beat(self) -> None:
+        """Report once that this worker lives and how fast it is."""
+        report = orjson.dumps(
+            {
+                "slots": self._slots,
+                "busy": len(self._held),
+                "rate": round(self.pace.measure(time.monotonic()), 3),
+            }
+        )
+        await self._scripts.run("beat", (self._keys.workers,), self._consumer, report, _BEAT_TTL_S)
+
+    async def listen(self) -> None:
+        """Follow the control stream: what is missed while the server is away, renewal and reclaim find out later."""
+        if self._heard is None:
+            self._heard = await newest_id(self._redis, self._keys.control)
+        for _, entries in await read_streams(
+            self._redis, "BLOCK", BLOCK_MS, "STREAMS", self._keys.control, self._heard
+        ):
+            for entry, fields in entries:
+                self._heard = entry
+                if b"released" in fields:
+                    self._reclaim_now.set()
+                if b"cancel" in fields:
+                    self._cancel(fields[b"cancel"].decode())
+
+    def _cancel(self, job_id: str) -> None:
+        for job in self._held.values():
+            if job.job_id == job_id:
+                job.stop(cancelled())

@@ -1,0 +1,81 @@
+"""Names of everything in Redis. All keys of a lane share its hash tag, so that a script may touch them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from antiphon.schemas import PRIORITIES, Kind, Priority
+
+GROUP = "workers"
+"""The consumer group of every lane."""
+
+
+@dataclass(frozen=True)
+class LaneKeys:
+    """The keys of one lane."""
+
+    kind: Kind
+
+    def jobs(self, priority: Priority) -> str:
+        """Stream of jobs that wait or run; trimmed behind the oldest unfinished one."""
+        return f"jobs:{{{self.kind}}}:{priority}"
+
+    @cached_property
+    def streams(self) -> tuple[str, ...]:
+        """The three job streams in the order in which they are served."""
+        return tuple(self.jobs(priority) for priority in PRIORITIES)
+
+    @property
+    def delayed(self) -> str:
+        """Sorted set of jobs that wait for another attempt, scored by the millisecond they are due."""
+        return f"jobs:{{{self.kind}}}:delayed"
+
+    @property
+    def dead(self) -> str:
+        """Stream of dead letters, capped."""
+        return f"jobs:{{{self.kind}}}:dead"
+
+    @property
+    def cancelled(self) -> str:
+        """Sorted set of job ids to be stopped, scored by the millisecond after which the wish is forgotten."""
+        return f"cancelled:{{{self.kind}}}"
+
+    @property
+    def control(self) -> str:
+        """Stream that wakes workers: cancelled and handed-back jobs. Capped and short-lived."""
+        return f"control:{{{self.kind}}}"
+
+    @property
+    def workers(self) -> str:
+        """Hash of living workers and how fast they are."""
+        return f"workers:{{{self.kind}}}"
+
+    @property
+    def tended(self) -> str:
+        """Short-lived lock: somebody has just tended the lane."""
+        return f"tended:{{{self.kind}}}"
+
+    def result(self, job_id: str) -> str:
+        """Outcome of a job, with a TTL."""
+        return f"result:{{{self.kind}}}:{job_id}"
+
+    def output(self, job_id: str) -> str:
+        """Streamed output of a job, with a TTL."""
+        return f"out:{{{self.kind}}}:{job_id}"
+
+    def fence(self, job_id: str) -> str:
+        """Attempt that may write to the output, with a TTL."""
+        return f"fence:{{{self.kind}}}:{job_id}"
+
+    def checkpoint(self, job_id: str) -> str:
+        """Work already done on an unfinished job, with a TTL."""
+        return f"ckpt:{{{self.kind}}}:{job_id}"
+
+    def replies(self, name: str) -> str:
+        """Stream of outcomes for one caller, with a TTL."""
+        return f"replies:{{{self.kind}}}:{name}"
+
+    def idempotency(self, tenant: str, key: str) -> str:
+        """Job id that an idempotency key stands for, with a TTL."""
+        return f"dedupe:{{{self.kind}}}:{tenant}:{key}"

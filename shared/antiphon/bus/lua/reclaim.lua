@@ -1,0 +1,20 @@
+-- Take over jobs whose worker has given no sign of life for a lease, urgent streams first.
+-- KEYS: hi, std, bulk.  ARGV: group, consumer, idle ms, count, then one cursor for each stream.
+local left = tonumber(ARGV[4])
+local taken, cursors = {}, {}
+for i = 1, 3 do
+  cursors[i] = ARGV[4 + i]
+  if left > 0 then
+    local reply = redis.call('XAUTOCLAIM', KEYS[i], ARGV[1], ARGV[2], ARGV[3], ARGV[4 + i], 'COUNT', left)
+    cursors[i] = reply[1]
+    for _, entry in ipairs(reply[2]) do
+      -- An entry that was removed from the stream has no fields and nothing that could be run.
+      if entry and entry[2] then
+        local times = redis.call('XPENDING', KEYS[i], ARGV[1], entry[1], entry[1], 1)[1][4]
+        taken[#taken + 1] = {i, entry[1], entry[2], times}
+        left = left - 1
+      end
+    end
+  end
+end
+return {cursors, taken}

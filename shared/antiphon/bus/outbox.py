@@ -1,0 +1,100 @@
+"""Coalesce commands: while one round trip is under way, what comes next waits and leaves together."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import NoScriptError
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+Argument = str | bytes | int | float
+
+_BATCH = 256
+"""Commands in one round trip; bounds the memory of a flush."""
+
+
+class Outbox:
+    """Sends commands over one connection at a time, many to a round trip.
+
+    `async with` owns the task that sends; leaving waits for what was called.
+    """
+
+    def __init__(self, redis: Redis, scripts: dict[str, str]) -> None:
+        """`scripts` maps SHA-1 to source: what to load when the server does not know a script."""
+        self._redis = redis
+        self._scripts = scripts
+        self._waiting: list[tuple[tuple[Argument, ...], asyncio.Future[Any]]] = []
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def __aenter__(self) -> Outbox:
+        self._task = asyncio.create_task(self._run(), name="outbox")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+
+    def call(self, *command: Argument) -> asyncio.Future[Any]:
+        """Queue a command; the future gives its reply or raises `redis.RedisError` or `OSError`."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, future))
+        self._wake.set()
+        return future
+
+    def send(self, *command: Argument) -> None:
+        """Queue a command whose reply nobody needs."""
+        self.call(*command).add_done_callback(_forget)
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+                await self._flush(batch)
+            if self._closing:
+                return
+
+    async def _flush(self, batch: list[tuple[tuple[Argument, ...], asyncio.Future[Any]]]) -> None:
+        try:
+            replies = await self._exchange([command for command, _ in batch])
+        except Exception as error:
+            # Whatever went wrong belongs to the callers: they know whether a command may be repeated.
+            replies = [error] * len(batch)
+        for (_, future), reply in zip(batch, replies, strict=True):
+            if future.done():
+                continue
+            if isinstance(reply, Exception):
+                future.set_exception(reply)
+            else:
+                future.set_result(reply)
+
+    async def _exchange(self, commands: list[tuple[Argument, ...]]) -> list[Any]:
+        replies = await self._pipeline(commands)
+        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:
+            # The server was restarted or failed over; nothing of these has been run.
+            for source in self._scripts.values():
+                await self._redis.script_load(source)
+            again = await self._pipeline([commands[i] for i in unknown])
+            for i, reply in zip(unknown, again, strict=True):
+                replies[i] = reply
+        return replies
+
+    async def _pipeline(self, commands: list[tuple[Argument, ...]]) -> list[Any]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return await pipeline.execute(raise_on_error=False)
+
+
+def _forget(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()

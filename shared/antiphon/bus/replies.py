@@ -1,0 +1,142 @@
+"""Outcomes and output of jobs, back to who waits for them: one blocking reader per lane and process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError, ResponseError
+
+from antiphon.bus.connection import BLOCK_MS, TRANSIENT, read_streams
+from antiphon.schemas import EventKind
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from antiphon.bus.keys import LaneKeys
+    from antiphon.bus.outbox import Outbox
+
+logger = logging.getLogger(__name__)
+
+_READ_AHEAD = 32
+"""Events held for a slow reader; the rest waits in Redis."""
+
+_TRIM_EVERY = 256
+
+
+@dataclass(frozen=True, slots=True)
+class OutputEvent:
+    """An entry of a job's output stream; `seq` counts from 0."""
+
+    kind: EventKind
+    data: bytes
+    seq: int
+
+
+@dataclass(slots=True)
+class Follower:
+    """Somebody who reads the output of one job."""
+
+    key: bytes
+    last: bytes = b"0-0"
+    events: deque[OutputEvent] = field(default_factory=deque)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def full(self) -> bool:
+        """Tell whether to stop reading ahead."""
+        return len(self.events) >= _READ_AHEAD
+
+
+class ReplyReader:
+    """Reads the reply stream of this process on one lane, and the outputs that are followed."""
+
+    def __init__(self, redis: Redis, outbox: Outbox, keys: LaneKeys, name: str) -> None:
+        self.name = name
+        self._redis = redis
+        self._outbox = outbox
+        self._keys = keys
+        self._stream = keys.replies(name).encode()
+        self._last = b"0-0"
+        self._read = 0
+        self._waiting: dict[str, asyncio.Future[bytes]] = {}
+        self._followers: dict[bytes, Follower] = {}
+
+    def expect(self, job_id: str) -> asyncio.Future[bytes]:
+        """Return a future of the outcome's JSON. Call it before the job is published."""
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[job_id] = future
+        return future
+
+    def forget(self, job_id: str) -> None:
+        """Wait for a job no longer."""
+        self._waiting.pop(job_id, None)
+
+    def deliver(self, job_id: str, outcome: bytes) -> None:
+        """Give an outcome to who waits for it."""
+        future = self._waiting.pop(job_id, None)
+        if future is not None and not future.done():
+            future.set_result(outcome)
+
+    def follow(self, job_id: str) -> Follower:
+        """Read the output of a job from its beginning. Call `wake` after it."""
+        follower = Follower(self._keys.output(job_id).encode())
+        self._followers[follower.key] = follower
+        return follower
+
+    def unfollow(self, follower: Follower) -> None:
+        """Read an output no longer."""
+        self._followers.pop(follower.key, None)
+
+    def wake(self) -> None:
+        """Make the blocked reader take up new followers, by a message to itself."""
+        self._outbox.send("XADD", self._stream, "MAXLEN", "~", 10_000, "*", "wake", 1)
+        self._outbox.send("EXPIRE", self._stream, 3600)
+
+    async def run(self) -> None:
+        """Read until cancelled; go on from the last entry when the server comes back."""
+        pause = 0.05
+        while True:
+            try:
+                await self._step()
+                pause = 0.05
+            except (*TRANSIENT, ResponseError) as error:
+                logger.warning("replies cannot be read", extra={"cause": type(error).__name__})
+                await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311
+                pause = min(pause * 2, 1.0)
+
+    async def close(self) -> None:
+        """Delete the reply stream: nobody else reads it."""
+        try:
+            await self._outbox.call("DEL", self._stream)
+        except (RedisError, OSError):
+            logger.warning("the reply stream could not be deleted; it will expire")
+
+    async def _step(self) -> None:
+        followers = [follower for follower in self._followers.values() if not follower.full]
+        names = [self._stream, *(follower.key for follower in followers)]
+        ids = [self._last, *(follower.last for follower in followers)]
+        reply = await read_streams(self._redis, "COUNT", _READ_AHEAD, "BLOCK", BLOCK_MS, "STREAMS", *names, *ids)
+        for stream, entries in reply:
+            if stream == self._stream:
+                self._answer(entries)
+            elif (follower := self._followers.get(stream)) is not None:
+                for entry, fields in entries:
+                    follower.last = entry
+                    kind: EventKind = fields[b"kind"].decode()  # type: ignore[assignment]
+                    follower.events.append(OutputEvent(kind, fields[b"data"], int(fields[b"seq"])))
+                follower.arrived.set()
+
+    def _answer(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
+        for entry, fields in entries:
+            self._last = entry
+            if b"id" in fields:
+                self.deliver(fields[b"id"].decode(), fields[b"data"])
+        self._read += len(entries)
+        if self._read >= _TRIM_EVERY:
+            self._read = 0
+            self._outbox.send("XTRIM", self._stream, "MINID", self._last)

@@ -1,0 +1,89 @@
+"""One typed function for each Lua script. All keys of a call share the lane's hash tag."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from antiphon.bus.outbox import Argument, Outbox
+
+_NAMES = (
+    "admit",
+    "append",
+    "beat",
+    "cancel",
+    "reclaim",
+    "release",
+    "renew",
+    "replay",
+    "retry",
+    "settle",
+    "take",
+    "tend",
+)
+
+
+def _read(name: str) -> str:
+    return resources.files("antiphon.bus").joinpath("lua", f"{name}.lua").read_text()
+
+
+_SOURCES = {name: _read(name) for name in _NAMES}
+_SHAS = {name: hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest() for name, source in _SOURCES.items()}
+
+SCRIPTS: dict[str, str] = {_SHAS[name]: source for name, source in _SOURCES.items()}
+"""Source by SHA-1, for an `Outbox`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scripts:
+    """The scripts over one outbox. Each call is one command; each raises `redis.RedisError` or `OSError`."""
+
+    outbox: Outbox
+
+    def run(self, name: str, keys: Sequence[str], *args: Argument) -> Any:
+        """Queue a script; returns an awaitable of its reply."""
+        return self.outbox.call("EVALSHA", _SHAS[name], len(keys), *keys, *args)
+
+    async def admit(
+        self, keys: Sequence[str], *, group: str, limit: int, job_id: str, dedupe_s: int, fields: Sequence[Argument]
+    ) -> tuple[Literal["ok", "full", "known"], str]:
+        """Put a job on its lane: `ok` with the entry, `full` with the depth, `known` with the earlier job's id."""
+        verdict, detail = await self.run("admit", keys, group, limit, job_id, dedupe_s, *fields)
+        return verdict.decode(), detail.decode()
+
+    async def settle(
+        self,
+        keys: Sequence[str],
+        *,
+        group: str,
+        entry: bytes,
+        outcome: bytes,
+        keep_s: int,
+        job_id: str,
+        replies: bool,
+        streamed: bool,
+        output_ttl_s: int,
+        dead_limit: int,
+        dead: bytes,
+    ) -> int:
+        """End a delivery. 1: this was the first settle of the job, 2: it had a result already, 0: it was not ours."""
+        reply: int = await self.run(
+            "settle",
+            keys,
+            group,
+            entry,
+            outcome,
+            keep_s,
+            job_id,
+            int(replies),
+            int(streamed),
+            output_ttl_s,
+            dead_limit,
+            dead,
+        )
+        return reply

@@ -1,0 +1,194 @@
+"""How a delivery ends: with an outcome, another attempt, a dead letter, or in the hands of a peer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import ValidationError
+from redis.exceptions import RedisError, ResponseError
+
+from antiphon.bus.connection import TRANSIENT
+from antiphon.bus.keys import GROUP, LaneKeys
+from antiphon.bus.policy import RetryPolicy
+from antiphon.bus.wire import flatten, pack, salvage_id
+from antiphon.bus.work import Draining
+from antiphon.errors import AntiphonError, InvalidValue
+from antiphon.schemas import PRIORITIES, ErrorInfo, Schema, Status, now_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from antiphon.bus.deliveries import Attempt, Delivery
+    from antiphon.bus.scripts import Scripts
+    from antiphon.settings import BusSettings
+
+logger = logging.getLogger(__name__)
+
+
+class Settler:
+    """Ends deliveries of one lane. Each end is one script: all of it happens, or none."""
+
+    def __init__(self, scripts: Scripts, keys: LaneKeys, settings: BusSettings, consumer: str) -> None:
+        self._scripts = scripts
+        self._keys = keys
+        self._settings = settings
+        self._consumer = consumer
+        self._policy = RetryPolicy(settings.max_attempts, settings.backoff, settings.max_backoff)
+
+    async def end(
+        self,
+        at: Attempt[Any],
+        status: Status,
+        *,
+        result: Schema | None = None,
+        error: ErrorInfo | None = None,
+        dead: bytes = b"",
+    ) -> None:
+        """Make a job's outcome visible and acknowledge the delivery."""
+        outcome: dict[str, Any] = {
+            "id": at.job.id,
+            "status": status,
+            "attempts": at.number,
+            "started_ms": at.started_ms,
+            "finished_ms": now_ms(),
+            "worker": self._consumer,
+        }
+        if result is not None:
+            outcome["result"] = result.model_dump()
+        if error is not None:
+            outcome["error"] = error.model_dump()
+        await self._settle(
+            at.delivery,
+            job_id=at.job.id,
+            reply=at.envelope.reply,
+            streamed=at.job.stream,
+            keep_s=at.job.keep_s,
+            outcome=orjson.dumps(outcome),
+            dead=dead,
+        )
+
+    async def fail(self, at: Attempt[Any], error: AntiphonError, *, final: bool = False) -> None:
+        """Put a failed attempt aside for another one, or end the job as failed."""
+        if error.retryable and not final and not self._policy.exhausted(at.number):
+            delay_ms = self._policy.delay_ms(at.number, jitter=random.random(), asked_s=error.retry_after_s)  # noqa: S311
+            member: list[bytes | int] = [at.delivery.lane + 1, *flatten(at.delivery.fields, attempt=at.number)]
+            keys = (self._keys.streams[at.delivery.lane], self._keys.delayed)
+            await self._insist(
+                lambda: self._scripts.run("retry", keys, GROUP, at.delivery.entry, delay_ms, pack(member))
+            )
+            return
+        # A caller's own mistake is an answer, not a letter for the operator to replay.
+        dead = b"" if error.http_status < 500 else self._letter(at.delivery, error.message, at.number)
+        await self.end(at, "failed", error=error.info(), dead=dead)
+
+    async def bury_malformed(self, delivery: Delivery, error: Exception) -> None:
+        """End an entry that holds no job that can be read."""
+        job_id = salvage_id(delivery.fields, delivery.entry)
+        reason = InvalidValue(f"The job cannot be read: {_first_line(error)}")
+        outcome = {"id": job_id, "status": "failed", "attempts": 0, "error": reason.info().model_dump()}
+        reply = delivery.fields.get(b"reply", b"").decode(errors="replace")
+        await self._settle(
+            delivery,
+            job_id=job_id,
+            reply=reply if reply.isascii() and 0 < len(reply) <= 200 else None,
+            streamed=False,
+            keep_s=86_400,
+            outcome=orjson.dumps(outcome),
+            dead=self._letter(delivery, reason.message, 0),
+        )
+
+    def _letter(self, delivery: Delivery, error: str, attempts: int) -> bytes:
+        fields = flatten(
+            delivery.fields,
+            error=error[:1000],
+            attempts=attempts,
+            source=PRIORITIES[delivery.lane],
+            worker=self._consumer,
+        )
+        return pack(fields)
+
+    async def _settle(
+        self,
+        delivery: Delivery,
+        *,
+        job_id: str,
+        reply: str | None,
+        streamed: bool,
+        keep_s: int,
+        outcome: bytes,
+        dead: bytes,
+    ) -> None:
+        keys = self._keys
+        names = (
+            keys.streams[delivery.lane],
+            keys.result(job_id),
+            keys.replies(reply or "none"),
+            keys.output(job_id),
+            keys.fence(job_id),
+            keys.checkpoint(job_id),
+            keys.dead,
+            keys.cancelled,
+        )
+        await self._insist(
+            lambda: self._scripts.settle(
+                names,
+                group=GROUP,
+                entry=delivery.entry,
+                outcome=outcome,
+                keep_s=keep_s,
+                job_id=job_id,
+                replies=reply is not None,
+                streamed=streamed,
+                output_ttl_s=int(self._settings.output_ttl.total_seconds()),
+                dead_limit=self._settings.dead_limit,
+                dead=dead,
+            )
+        )
+
+    async def _insist(self, settle: Callable[[], Awaitable[Any]]) -> None:
+        """Repeat a settle while the server is away. Harmless: only the first acknowledgement of a delivery counts."""
+        end = time.monotonic() + 2 * self._settings.lease.total_seconds()
+        pause = 0.05
+        while True:
+            try:
+                await settle()
+                return
+            except (*TRANSIENT, ResponseError) as error:
+                if time.monotonic() > end:
+                    logger.error(
+                        "a job could not be settled", extra={"lane": self._keys.kind, "cause": str(error)[:200]}
+                    )
+                    return
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 1.0)
+
+    async def hand_back(self, at: Attempt[Any]) -> None:
+        """Let any peer go on with a job that was interrupted."""
+        try:
+            await self.release([at.delivery], begun=not isinstance(at.work.reason, Draining))
+        except (RedisError, OSError):
+            # The lease will run out by itself.
+            logger.warning("a job could not be handed back", extra={"lane": self._keys.kind, "job": at.job.id})
+
+    async def release(self, deliveries: Sequence[Delivery], *, begun: bool = False) -> None:
+        """Hand deliveries back at once. One that `begun` counts as an attempt; a drained one does not."""
+        args: list[str | bytes | int] = []
+        for delivery in deliveries:
+            args += [
+                delivery.lane + 1,
+                delivery.entry,
+                delivery.deliveries if begun else max(delivery.deliveries - 1, 0),
+            ]
+        await self._scripts.run("release", (*self._keys.streams, self._keys.control), GROUP, self._consumer, *args)
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(str(part) for part in first['loc']) or 'the JSON'}: {first['msg']}"
+    return str(error).splitlines()[0][:300]

@@ -1,0 +1,103 @@
+"""Run one process of the platform: settings in, signals, telemetry, an exit code out."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+import uvloop
+
+from antiphon.blobs import Blobs, open_blobs
+from antiphon.bus import Bus
+from antiphon.errors import AntiphonError
+from antiphon.schemas import JOB_SCHEMAS, Job, Kind
+from antiphon.telemetry import configure_logging, configure_tracing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from antiphon.bus import Handler
+    from antiphon.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+CANNOT_START = 78
+"""Exit code of a process that will not start however often it is tried: EX_CONFIG."""
+
+
+class App(Protocol):
+    """A process of the platform."""
+
+    @property
+    def name(self) -> str:
+        """Name in logs and traces."""
+        ...
+
+    @property
+    def log_level(self) -> str:
+        """Least level that is logged."""
+        ...
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then end in order. Raises `AntiphonError` when it cannot start."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """A process that takes the jobs of one lane."""
+
+    name: str
+    lane: Kind
+    settings: WorkerSettings
+    concurrency: int
+    open: Callable[[Blobs], AbstractAsyncContextManager[Handler[Job]]]
+    """Loads what the handler needs, and frees it at the end."""
+
+    @property
+    def log_level(self) -> str:
+        """Least level that is logged."""
+        return self.settings.log_level
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Load, take jobs until told to stop, drain."""
+        async with (
+            Bus.open(self.settings.bus) as bus,
+            open_blobs(self.settings.blobs, bus.values) as blobs,
+            self.open(blobs) as handler,
+        ):
+            # Loading leaves much that lives as long as the process: the collector need not visit it again.
+            gc.collect()
+            gc.freeze()
+            async with bus.serve(self.lane, JOB_SCHEMAS[self.lane], handler, concurrency=self.concurrency):
+                logger.info("ready", extra={"lane": self.lane})
+                await stop.wait()
+                logger.info("draining", extra={"lane": self.lane})
+
+
+def run(app: App) -> NoReturn:
+    """Run until SIGTERM or SIGINT, then exit. What cannot start says why in one line on stderr and exits with 78."""
+    configure_logging(app.name, level=app.log_level)
+    flush = configure_tracing(app.name)
+    try:
+        uvloop.run(_serve(app))
+    except AntiphonError as error:
+        sys.stderr.write(f"{app.name} cannot start: {' '.join(error.message.split())}\n")
+        raise SystemExit(CANNOT_START) from None
+    finally:
+        flush()
+    raise SystemExit(0)
+
+
+async def _serve(app: App) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await app.serve(stop)

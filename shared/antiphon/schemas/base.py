@@ -1,0 +1,21 @@
+"""What every schema shares: immutability, tolerance of unknown fields, names of kinds of work."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Kind = Literal["transcribe", "translate", "synthesize", "respond", "realtime", "webhook"]
+"""A kind of work; the name of its lane."""
+
+Priority = Literal["hi", "std", "bulk"]
+"""Realtime turns, waiting HTTP callers, batch: in the order in which workers take them."""
+
+PRIORITIES: tuple[Priority, ...] = ("hi", "std", "bulk")
+
+
+class Schema(BaseModel):
+    """Immutable; ignores fields it does not know, so that old readers accept newer writers."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")

@@ -1,0 +1,102 @@
+"""Jobs: what a producer puts on a lane. The JSON of one of these is the `data` field of a stream entry."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from antiphon.schemas.base import Kind, Schema
+from antiphon.schemas.blobs import BlobRef
+
+AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+
+
+def new_job_id() -> str:
+    """Return an id that sorts by time: `job_`, 11 hex digits of milliseconds, 16 random ones."""
+    return f"job_{time.time_ns() // 1_000_000:011x}{secrets.token_hex(8)}"
+
+
+def now_ms() -> int:
+    """Return the wall clock in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Job(Schema):
+    """The part that every kind of job shares."""
+
+    version: Literal[1] = 1
+    id: str = Field(default_factory=new_job_id, pattern=r"^[A-Za-z0-9_.:-]{1,128}$")
+    kind: Kind
+    tenant: str = "default"
+    created_ms: int = Field(default_factory=now_ms, description="epoch milliseconds")
+    deadline_ms: int | None = Field(default=None, description="epoch milliseconds; settled `expired` after it")
+    stream: bool = Field(default=False, description="write partial output to the job's output stream")
+    keep_s: int = Field(default=86_400, ge=10, le=30 * 86_400, description="seconds for which the result is kept")
+    metadata: dict[str, str] = Field(default_factory=dict)
+
+
+class Chunking(Schema):
+    """How to cut audio at silences before recognition."""
+
+    type: Literal["auto", "server_vad"] = "auto"
+    prefix_padding_ms: int = Field(default=300, ge=0, le=10_000)
+    silence_duration_ms: int = Field(default=200, ge=1, le=60_000)
+    threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+
+
+class RecognitionOptions(Schema):
+    """How speech is to be recognised."""
+
+    language: str | None = Field(default=None, description="ISO-639-1; detected when absent")
+    languages: tuple[str, ...] = Field(default=(), description="candidates for detection, ISO-639-1")
+    keywords: tuple[str, ...] = ()
+    prompt: str | None = None
+    temperature: float = Field(default=0.0, ge=0.0, le=1.0, description="0 means the fallback ladder")
+    words: bool = Field(default=False, description="word timestamps are wanted")
+    logprobs: bool = Field(default=False, description="log-probabilities of tokens are wanted")
+    chunking: Chunking | None = None
+
+
+class TranscribeJob(Job):
+    """Speech to text in the language spoken."""
+
+    kind: Literal["transcribe"] = "transcribe"
+    audio: BlobRef
+    model: str
+    options: RecognitionOptions = RecognitionOptions()
+
+
+class TranslateJob(Job):
+    """Speech to English text."""
+
+    kind: Literal["translate"] = "translate"
+    audio: BlobRef
+    model: str
+    options: RecognitionOptions = RecognitionOptions()
+
+
+class SynthesizeJob(Job):
+    """Text to speech; the encoded audio goes to the job's output stream."""
+
+    kind: Literal["synthesize"] = "synthesize"
+    text: str = Field(min_length=1, max_length=4096)
+    model: str
+    voice: str
+    instructions: str | None = Field(default=None, max_length=4096)
+    format: AudioFormat = "mp3"
+    speed: float = Field(default=1.0, ge=0.25, le=4.0)
+    stream: bool = True
+
+
+AnyJob = Annotated[TranscribeJob | TranslateJob | SynthesizeJob, Field(discriminator="kind")]
+JOB: TypeAdapter[TranscribeJob | TranslateJob | SynthesizeJob] = TypeAdapter(AnyJob)
+
+JOB_SCHEMAS: dict[Kind, type[Job]] = {
+    "transcribe": TranscribeJob,
+    "translate": TranslateJob,
+    "synthesize": SynthesizeJob,
+}
+"""The schema of the jobs of each lane."""

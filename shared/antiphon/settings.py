@@ -1,0 +1,86 @@
+"""Settings shared by all processes. Each is read once, in `__main__`, and passed down."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_cache_dir() -> Path:
+    """Return where weights are kept: `$XDG_CACHE_HOME/antiphon`, else `~/.cache/antiphon`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "antiphon"
+
+
+def default_state_dir() -> Path:
+    """Return where this machine keeps its data: `$XDG_STATE_HOME/antiphon`, else `~/.local/state/antiphon`."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "antiphon"
+
+
+def process_name() -> str:
+    """Return a name for this process that no other living process has."""
+    return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
+
+
+class Settings(BaseSettings):
+    """Read from the environment: the field's name in capitals behind `ANTIPHON_`."""
+
+    model_config = SettingsConfigDict(env_prefix="ANTIPHON_", frozen=True, extra="ignore", populate_by_name=True)
+
+
+class BusSettings(Settings):
+    """Where the bus is and how its workers behave."""
+
+    redis_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        validation_alias=AliasChoices("REDIS_URL", "ANTIPHON_REDIS_URL", "redis_url"),
+    )
+    lease: timedelta = timedelta(seconds=30)
+    """How long a job stays with a worker that gives no sign of life."""
+    max_attempts: int = Field(default=5, ge=1)
+    backoff: timedelta = timedelta(milliseconds=500)
+    """Before the second attempt; doubles with each one after it."""
+    max_backoff: timedelta = timedelta(seconds=60)
+    drain: timedelta = timedelta(seconds=20)
+    """How long a worker that is told to stop lets its jobs run before it hands them back."""
+    max_backlog: int = Field(default=2_000, ge=1)
+    """Jobs waiting in one lane and priority above which new ones are refused."""
+    max_bulk_backlog: int = Field(default=200_000, ge=1)
+    """The same for the priority `bulk`."""
+    output_ttl: timedelta = timedelta(minutes=10)
+    """How long a streamed output can still be read after its last entry."""
+    dead_limit: int = Field(default=100_000, ge=1)
+    """Dead letters kept per lane; the oldest go first."""
+
+
+class BlobSettings(Settings):
+    """Where payloads lie."""
+
+    blob_url: str | None = None
+    """`file:///folder` or `s3://bucket/prefix`; absent, everything goes to Redis."""
+    blob_inline_bytes: int = Field(default=64 * 1024, ge=0)
+    """Payloads up to this size go to Redis when a `blob_url` is set."""
+    blob_ttl: timedelta = timedelta(hours=24)
+
+
+class WorkerSettings(Settings):
+    """What every worker process needs to know."""
+
+    bus: BusSettings = Field(default_factory=BusSettings)
+    blobs: BlobSettings = Field(default_factory=BlobSettings)
+    cache_dir: Path = Field(default_factory=default_cache_dir)
+    models_file: Path | None = None
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    """Threads that one model call may use."""
+    concurrency: int = Field(default=16, ge=1)
+    """Jobs that one worker holds at a time."""
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_environment(cls) -> WorkerSettings:
+        """Read the environment. Raises `pydantic.ValidationError`."""
+        return cls()
