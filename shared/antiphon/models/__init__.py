@@ -1,0 +1,7 @@
+"""Models: the catalogue of names, the store of weights, and the pull that fills it."""
+
+from antiphon.models.catalogue import Catalogue, Model, PublicModel
+from antiphon.models.manifest import Manifest
+from antiphon.models.store import WeightStore
+
+__all__ = ["Catalogue", "Manifest", "Model", "PublicModel", "WeightStore"]
