@@ -1,0 +1,62 @@
+# `make help` says what there is. Everything is installed into .venv, from lock files, with checked hashes.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+PLATFORM := .venv/.platform
+DEVELOP := .venv/.develop
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help demo up weights test check bench lock
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(PLATFORM) ## Start everything, speak, transcribe and translate, show the result, stop
+	@$(BIN)/antiphon demo
+
+up: weights ## Serve on 127.0.0.1:8000 until Ctrl-C (ANTIPHON_PORT, ANTIPHON_API_KEYS)
+	@exec $(BIN)/antiphon up
+
+weights: $(PLATFORM) ## Fetch the models into the cache (ANTIPHON_CACHE_DIR)
+	@$(BIN)/antiphon models pull
+
+test: $(DEVELOP) ## Install, check, and run all tests: the fast ones first
+	@$(BIN)/antiphon models pull
+	@$(MAKE) check
+	$(BIN)/python -m pytest -q tests/integration tests/contract tests/chaos
+
+check: $(DEVELOP) ## Lint, format, types, import rules, unit tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/unit
+
+bench: $(DEVELOP) ## Measure the bus, the door and the models against the bare libraries
+	@$(BIN)/antiphon models pull
+	@$(BIN)/python -m tests.bench
+
+lock: ## Resolve requirements/*.in anew into the lock files (needs uv)
+	@command -v uv > /dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv" >&2; exit 1; }
+	uv pip compile --python-version 3.11 --universal --generate-hashes --no-header --no-annotate \
+		--output-file requirements/platform.lock requirements/platform.in
+	uv pip compile --python-version 3.11 --universal --generate-hashes --no-header --no-annotate \
+		--output-file requirements/develop.lock requirements/develop.in
+
+# The stamps are newer than what they were made from: a second run installs nothing.
+$(PLATFORM): requirements/platform.lock pyproject.toml shared/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || \
+		{ echo "Python 3.11 is needed and '$(PYTHON)' is not it: install it, or name one with make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || \
+		{ echo "$(PYTHON) cannot make a virtual environment: on Debian, apt-get install python3.11-venv" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv; the first time takes a few minutes."
+	@$(PIP) install --quiet --require-hashes -r requirements/platform.lock
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable shared --editable .
+	@touch $@
+
+$(DEVELOP): requirements/develop.lock $(PLATFORM)
+	@$(PIP) install --quiet --require-hashes -r requirements/develop.lock
+	@touch $@

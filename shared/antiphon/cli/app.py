@@ -1,0 +1,139 @@
+"""The commands and their options. What they do is in the module of the same name.
+
+That module is imported when the command runs, so that the help answers at once.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="antiphon",
+    help="A self-hosted audio platform that OpenAI and Azure OpenAI clients use unchanged.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: it answers twice as soon, and reads the same when piped
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+WORKERS = ("transcriber", "translator", "synthesizer")
+
+
+class TextFormat(StrEnum):
+    """What a transcript can be written as."""
+
+    TEXT = "text"
+    JSON = "json"
+    VERBOSE_JSON = "verbose_json"
+    SRT = "srt"
+    VTT = "vtt"
+
+
+class SoundFormat(StrEnum):
+    """What speech can be encoded as."""
+
+    MP3 = "mp3"
+    OPUS = "opus"
+    AAC = "aac"
+    FLAC = "flac"
+    WAV = "wav"
+    PCM = "pcm"
+
+
+@app.command()
+def up(
+    workers: Annotated[
+        list[str] | None,
+        typer.Option("--workers", "-w", metavar="NAME=N", help="Processes of a worker, e.g. transcriber=2."),
+    ] = None,
+    logs: Annotated[bool, typer.Option("--logs", help="Show what the services log, on stderr.")] = False,
+) -> None:
+    """Serve on ANTIPHON_HOST and ANTIPHON_PORT (127.0.0.1:8000) until Ctrl-C."""
+    from antiphon.cli.up import serve  # noqa: PLC0415
+
+    serve(workers=_parse_workers(workers or []), show_logs=logs)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the speech.")] = Path("out"),
+) -> None:
+    """Start everything, speak, transcribe and translate, show the result, and stop."""
+    from antiphon.cli.demo import run  # noqa: PLC0415
+
+    run(output=output)
+
+
+@app.command()
+def transcribe(  # noqa: PLR0917 - the command line's own order
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audio or video files.")],
+    format: Annotated[TextFormat, typer.Option("--format", "-f", help="What to write.")] = TextFormat.TEXT,
+    language: Annotated[
+        str | None,
+        typer.Option("--language", "-l", help="The language spoken, e.g. en; else it is found out."),
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Any name that the platform lists.")] = None,
+    translate: Annotated[bool, typer.Option("--translate", help="Write English, whatever is spoken.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for one file of text each.")] = None,
+    parallel: Annotated[int, typer.Option("--parallel", "-p", min=1, max=64, help="Files at a time.")] = 2,
+) -> None:
+    """Write down what is said in FILE..., on stdout or into a folder."""
+    from antiphon.cli.transcribe import TranscribeOptions, transcribe  # noqa: PLC0415
+
+    options = TranscribeOptions(
+        response_format=format.value,
+        model=model,
+        language=language,
+        translate=translate,
+        output=output,
+        parallel=parallel,
+    )
+    transcribe(files, options)
+
+
+@app.command()
+def speak(  # noqa: PLR0917 - the command line's own order
+    text: Annotated[str, typer.Argument(help="What to say; - reads it from stdin.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The audio file; its suffix is its format. - writes to stdout.")
+    ],
+    voice: Annotated[str, typer.Option("--voice", "-v", help="Who says it.")] = "alloy",
+    model: Annotated[str, typer.Option("--model", "-m", help="Any name that the platform lists.")] = "tts-1",
+    speed: Annotated[float, typer.Option("--speed", "-s", min=0.25, max=4.0, help="1 is the voice's own.")] = 1.0,
+    format: Annotated[
+        SoundFormat | None, typer.Option("--format", "-f", help="Instead of what the suffix says.")
+    ] = None,
+) -> None:
+    """Say TEXT into an audio file."""
+    from antiphon.cli.speak import SpeakOptions, speak  # noqa: PLC0415
+
+    options = SpeakOptions(
+        output=output, voice=voice, model=model, speed=speed, response_format=format.value if format else None
+    )
+    speak(text, options)
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def models(context: typer.Context) -> None:
+    """List models; pull, verify and find their weights."""
+    # Handed on whole rather than mounted: its own commands and options are read only when somebody asks for them.
+    from antiphon.cli.models import app as models_app  # noqa: PLC0415
+
+    models_app(context.args, prog_name="antiphon models")
+
+
+def _parse_workers(given: list[str]) -> dict[str, int]:
+    workers: dict[str, int] = {}
+    for item in given:
+        name, _, count = item.partition("=")
+        if name not in WORKERS or not count.isdigit():
+            raise typer.BadParameter(f"{item!r} is not transcriber=N, translator=N or synthesizer=N")
+        workers[name] = int(count)
+    return workers

@@ -1,0 +1,62 @@
+"""Are the weights here that a platform with the present catalogue starts with?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from antiphon.cli.models import pull_with_bar
+from antiphon.errors import ModelNotFound
+from antiphon.models import Catalogue, WeightStore
+from antiphon.schemas import Kind
+from antiphon.settings import default_cache_dir
+
+SAMPLES = "speech-samples"
+# Names that every catalogue resolves to whatever is its default for that kind of work.
+DEFAULT_NAMES: tuple[tuple[str, Kind], ...] = (
+    ("whisper-1", "transcribe"),
+    ("whisper-1", "translate"),
+    ("tts-1", "synthesize"),
+)
+
+
+def open_store(environ: Mapping[str, str]) -> WeightStore:
+    """Return the store of weights that the services use too."""
+    return WeightStore(Path(environ.get("ANTIPHON_CACHE_DIR") or default_cache_dir()))
+
+
+def require_default_weights(environ: Mapping[str, str]) -> None:
+    """Raise `WeightsMissing`, naming the command that helps, unless the default models can be loaded.
+
+    The services say the same when they start; this says it before anything is started.
+    """
+    store = open_store(environ)
+    for weights in _default_weights(environ):
+        store.folder(weights)
+
+
+def ensure_demo_weights(environ: Mapping[str, str]) -> Path:
+    """Pull what the demo needs and is not here, with a progress bar. Returns the folder of the speech samples.
+
+    Raises `PullFailed`.
+    """
+    store = open_store(environ)
+    needed = dict.fromkeys((*_default_weights(environ), *store.manifest.always(), SAMPLES))
+    missing = [weights for weights in needed if not store.present(weights)]
+    if missing:
+        pull_with_bar(missing, store)
+    return store.folder(SAMPLES)
+
+
+def _default_weights(environ: Mapping[str, str]) -> Iterable[str]:
+    override = environ.get("ANTIPHON_MODELS_FILE")
+    catalogue = Catalogue.load(Path(override) if override else None)
+    found: dict[str, None] = {}
+    for name, kind in DEFAULT_NAMES:
+        try:
+            model = catalogue.resolve(name, kind)
+        except ModelNotFound:  # the catalogue at hand does without
+            continue
+        if model.weights is not None:
+            found[model.weights] = None
+    return tuple(found)

@@ -1,0 +1,100 @@
+"""Which processes make a platform, and in which order they start and stop."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from antiphon.server import DataLock, EmbeddedServer
+from antiphon.supervisor.settings import PlatformSettings
+
+SERVER_GRACE_S = 30.0
+MARGIN_S = 5.0  # a process ends by itself when its time is over; only then it is killed
+LANES = {"transcriber": "transcribe", "translator": "translate", "synthesizer": "synthesize"}
+SECRETS = ("ANTIPHON_API_KEYS", "ANTIPHON_API_KEY")
+
+
+class Stage(IntEnum):
+    """Processes start in this order and stop in the opposite one.
+
+    The door closes first, while the workers can still finish what it has accepted; the server goes last, when
+    nobody writes to it any more.
+    """
+
+    SERVER = 0
+    WORKERS = 1
+    DOOR = 2
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """One child process."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    stage: Stage
+    grace_s: float  # between SIGTERM and SIGKILL
+    # What the child gets when the supervisor is killed. Leases make SIGKILL safe for a service, and it is certain:
+    # a service told to drain could wait for ever for a server that is gone. The server writes out its file first.
+    orphan_signal: signal.Signals = signal.SIGKILL
+    may_be_killed: bool = True  # by a user in a hurry
+    pass_fds: tuple[int, ...] = field(default=())
+
+
+def plan_server(server: EmbeddedServer, lock: DataLock, environ: Mapping[str, str]) -> ProcessSpec:
+    """Return the process of the embedded server, which holds `lock` as long as it lives."""
+    return ProcessSpec(
+        name="server",
+        command=server.command,
+        # Some builds refuse to start under a locale that is not installed.
+        environment={"PATH": environ.get("PATH", ""), "LC_ALL": "C"},
+        stage=Stage.SERVER,
+        grace_s=SERVER_GRACE_S,
+        orphan_signal=signal.SIGTERM,
+        may_be_killed=False,
+        pass_fds=(lock.fd,),
+    )
+
+
+def plan_services(
+    settings: PlatformSettings, *, redis_url: str, api_keys: tuple[str, ...], environ: Mapping[str, str]
+) -> tuple[ProcessSpec, ...]:
+    """Return the worker processes and the door, in starting order. Only the door learns the keys."""
+    inherited = {name: value for name, value in environ.items() if name not in SECRETS}
+    inherited |= {"REDIS_URL": redis_url, "PYTHONUNBUFFERED": "1"}
+    door = inherited | {
+        "ANTIPHON_HOST": settings.host,
+        "ANTIPHON_PORT": str(settings.port),
+        "ANTIPHON_API_KEYS": ",".join(api_keys),
+    }
+    lanes = [LANES[service] for service, replicas in settings.workers().items() if replicas]
+    door.setdefault("ANTIPHON_LANES", json.dumps(lanes))
+    workers = [
+        ProcessSpec(
+            name=service if replicas == 1 else f"{service}-{number}",
+            command=service_command(service),
+            environment=inherited,
+            stage=Stage.WORKERS,
+            grace_s=settings.drain.total_seconds() + MARGIN_S,
+        )
+        for service, replicas in settings.workers().items()
+        for number in range(1, replicas + 1)
+    ]
+    ingest = ProcessSpec(
+        name="ingest",
+        command=service_command("ingest"),
+        environment=door,
+        stage=Stage.DOOR,
+        grace_s=settings.grace.total_seconds() + MARGIN_S,
+    )
+    return (*workers, ingest)
+
+
+def service_command(service: str) -> tuple[str, ...]:
+    """Return the command line of a service. `-P`: a `services` folder where the user stands is not ours."""
+    return (sys.executable, "-P", "-m", f"services.{service}")

@@ -1,0 +1,52 @@
+"""Which processes make a platform."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from antiphon.supervisor.plan import ProcessSpec, Stage, plan_services
+from antiphon.supervisor.settings import PlatformSettings
+
+pytestmark = pytest.mark.unit
+
+
+def plan(environ: dict[str, str] | None = None, **settings: int) -> dict[str, ProcessSpec]:
+    specs = plan_services(
+        PlatformSettings(port=8123, **settings),  # type: ignore[arg-type]
+        redis_url="unix:///s",
+        api_keys=("one", "two"),
+        environ=environ or {},
+    )
+    return {spec.name: spec for spec in specs}
+
+
+def test_each_worker_is_a_process_of_its_own() -> None:
+    assert list(plan(transcribers=2, translators=0)) == ["transcriber-1", "transcriber-2", "synthesizer", "ingest"]
+
+
+def test_only_the_door_learns_the_keys() -> None:
+    specs = plan({"ANTIPHON_API_KEYS": "one,two", "ANTIPHON_API_KEY": "one", "OTEL_SERVICE_NAME": "x"})
+    assert specs["ingest"].environment["ANTIPHON_API_KEYS"] == "one,two"
+    workers = [spec for spec in specs.values() if spec.stage is Stage.WORKERS]
+    assert workers
+    for spec in workers:
+        assert "one" not in str(spec.environment)
+        assert spec.environment["OTEL_SERVICE_NAME"] == "x"
+        assert spec.environment["REDIS_URL"] == "unix:///s"
+
+
+def test_the_door_waits_only_for_workers_that_are_run() -> None:
+    specs = plan(translators=0)
+    assert json.loads(specs["ingest"].environment["ANTIPHON_LANES"]) == ["transcribe", "synthesize"]
+
+
+def test_a_process_gets_longer_to_end_than_it_takes_itself() -> None:
+    specs = plan()
+    assert specs["ingest"].grace_s > 30
+    assert specs["transcriber"].grace_s > 20
+
+
+def test_keys_are_read_without_blanks() -> None:
+    assert PlatformSettings(api_keys=" a, ,b ,").keys() == ("a", "b")
