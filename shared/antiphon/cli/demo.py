@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from antiphon.cli.failure import fail
 from antiphon.cli.up import say
-from antiphon.cli.weights import ensure_demo_weights
+from antiphon.cli.weights import READINGS, SAMPLES, ensure_demo_weights
 from antiphon.cli.wer import word_error_rate
 from antiphon.errors import AntiphonError, Unavailable
 from antiphon.supervisor.platform import Platform
@@ -28,10 +28,19 @@ from antiphon.supervisor.stopping import StopRequest
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
+    from antiphon.models import WeightStore
+
 SENTENCE = "This sentence was spoken by a machine, and the same machine writes down what it has heard."
 SPEECH_FILE = "antiphon.mp3"
 VOICE = "nova"
-HEARD_CLIP = "en/quick_brown_fox"
+READING = "two_cities.wav"
+# Charles Dickens, A Tale of Two Cities (1859), read aloud by a person.
+READ = """It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness,
+it was the epoch of belief, it was the epoch of incredulity, it was the season of Light, it was the season of Darkness,
+it was the spring of hope, it was the winter of despair, we had everything before us, we had nothing before us,
+we were all going direct to Heaven, we were all going direct the other way. In short, the period was so far like the
+present period, that some of its noisiest authorities insisted on its being received, for good or for evil, in the
+superlative degree of comparison only."""
 FOREIGN_CLIP, FOREIGN_LANGUAGE, FOREIGN_MEANING = "pt/ola_mundo", "Portuguese", "Hello world."
 # Far above what the models reach, far below what a broken step gives.
 LARGEST_ERROR = 0.25
@@ -64,9 +73,9 @@ class Clock:
 def run(*, output: Path) -> None:
     """Run the demo. Leaves with exit code 1 when a step fails or hears too much wrongly."""
     try:
-        samples = ensure_demo_weights(os.environ)
+        store = ensure_demo_weights(os.environ)
         output.mkdir(parents=True, exist_ok=True)
-        steps = asyncio.run(_demonstrate(samples=samples, output=output))
+        steps = asyncio.run(_demonstrate(store, output=output))
     except AntiphonError as error:
         fail(error.message)
     except OSError as error:
@@ -77,7 +86,7 @@ def run(*, output: Path) -> None:
         fail(f"too much was heard wrongly: {', '.join(bad)}")
 
 
-async def _demonstrate(*, samples: Path, output: Path) -> list[Step]:
+async def _demonstrate(store: WeightStore, *, output: Path) -> list[Step]:
     clock = Clock()
     with _temporary_state() as state:
         async with _platform(state, os.environ) as platform:
@@ -88,7 +97,7 @@ async def _demonstrate(*, samples: Path, output: Path) -> list[Step]:
                 async with openai.AsyncOpenAI(
                     base_url=f"{platform.root_url}/v1", api_key=platform.api_keys()[0], max_retries=0
                 ) as client:
-                    async for step in _converse(client, samples=samples, speech=output / SPEECH_FILE):
+                    async for step in _converse(client, store, speech=output / SPEECH_FILE):
                         say(f"  {step.name}: {step.result}")
                         steps.append(step)
             except openai.OpenAIError as error:
@@ -98,7 +107,7 @@ async def _demonstrate(*, samples: Path, output: Path) -> list[Step]:
     return steps
 
 
-async def _converse(client: AsyncOpenAI, *, samples: Path, speech: Path) -> AsyncIterator[Step]:
+async def _converse(client: AsyncOpenAI, store: WeightStore, *, speech: Path) -> AsyncIterator[Step]:
     clock = Clock()
     async with client.audio.speech.with_streaming_response.create(
         model="tts-1", voice=VOICE, input=SENTENCE, response_format="mp3"
@@ -106,9 +115,8 @@ async def _converse(client: AsyncOpenAI, *, samples: Path, speech: Path) -> Asyn
         await response.stream_to_file(speech)
     yield Step("speak", f"“{SENTENCE}”", clock.seconds)
     yield await _transcribe(client, "transcribe it", speech, said=SENTENCE)
-    clip = samples / f"{HEARD_CLIP}.wav"
-    yield await _transcribe(client, "transcribe a clip", clip, said=clip.with_suffix(".txt").read_text("utf-8"))
-    clip = samples / f"{FOREIGN_CLIP}.wav"
+    yield await _transcribe(client, "transcribe a reader", store.folder(READINGS) / READING, said=READ)
+    clip = store.folder(SAMPLES) / f"{FOREIGN_CLIP}.wav"
     clock = Clock()
     said = clip.with_suffix(".txt").read_text("utf-8").strip()
     with clip.open("rb") as file:

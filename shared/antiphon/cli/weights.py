@@ -11,7 +11,7 @@ from antiphon.models import Catalogue, WeightStore
 from antiphon.schemas import Kind
 from antiphon.settings import default_cache_dir
 
-SAMPLES = "speech-samples"
+SAMPLES, READINGS = "speech-samples", "speech-readings"
 # Names that every catalogue resolves to whatever is its default for that kind of work.
 DEFAULT_NAMES: tuple[tuple[str, Kind], ...] = (
     ("whisper-1", "transcribe"),
@@ -35,17 +35,17 @@ def require_default_weights(environ: Mapping[str, str]) -> None:
         store.folder(weights)
 
 
-def ensure_demo_weights(environ: Mapping[str, str]) -> Path:
-    """Pull what the demo needs and is not here, with a progress bar. Returns the folder of the speech samples.
+def ensure_demo_weights(environ: Mapping[str, str]) -> WeightStore:
+    """Pull what the demo needs and is not here, with a progress bar. Returns the store that has it.
 
     Raises `PullFailed`.
     """
     store = open_store(environ)
-    needed = dict.fromkeys((*_default_weights(environ), *store.manifest.always(), SAMPLES))
+    needed = dict.fromkeys((*_default_weights(environ), *store.manifest.always(), SAMPLES, READINGS))
     missing = [weights for weights in needed if not store.present(weights)]
     if missing:
         pull_with_bar(missing, store)
-    return store.folder(SAMPLES)
+    return store
 
 
 def _default_weights(environ: Mapping[str, str]) -> Iterable[str]:
