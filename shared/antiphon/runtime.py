@@ -16,6 +16,7 @@ from antiphon.blobs import Blobs, open_blobs
 from antiphon.bus import Bus
 from antiphon.errors import AntiphonError
 from antiphon.schemas import JOB_SCHEMAS, Job, Kind
+from antiphon.settings import CANNOT_START
 from antiphon.telemetry import configure_logging, configure_tracing
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from antiphon.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
-
-CANNOT_START = 78
-"""Exit code of a process that will not start however often it is tried: EX_CONFIG."""
 
 
 class App(Protocol):

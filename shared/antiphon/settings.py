@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+CANNOT_START = 78
+"""Exit code of a process that will not start however often it is tried: EX_CONFIG."""
 
 
 def default_cache_dir() -> Path:
@@ -30,6 +35,18 @@ class Settings(BaseSettings):
     """Read from the environment: the field's name in capitals behind `ANTIPHON_`."""
 
     model_config = SettingsConfigDict(env_prefix="ANTIPHON_", frozen=True, extra="ignore", populate_by_name=True)
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read the environment. A process whose settings are wrong says which in one line and exits with 78."""
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = "_".join(str(part) for part in first["loc"]).upper()
+            variable = name if name == "REDIS_URL" else f"ANTIPHON_{name}"
+            sys.stderr.write(f"cannot start: {variable}: {first['msg']}\n")
+            raise SystemExit(CANNOT_START) from None
 
 
 class BusSettings(Settings):
@@ -79,8 +96,3 @@ class WorkerSettings(Settings):
     concurrency: int = Field(default=16, ge=1)
     """Jobs that one worker holds at a time."""
     log_level: str = "INFO"
-
-    @classmethod
-    def from_environment(cls) -> WorkerSettings:
-        """Read the environment. Raises `pydantic.ValidationError`."""
-        return cls()

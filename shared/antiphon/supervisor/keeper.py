@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from antiphon.settings import CANNOT_START
 from antiphon.supervisor.child import Child
 from antiphon.supervisor.logs import BoundedLog
 from antiphon.supervisor.plan import ProcessSpec
-from antiphon.supervisor.restarts import CANNOT_START, Exit, GiveUp, RestartPolicy, decide
+from antiphon.supervisor.restarts import Exit, GiveUp, RestartPolicy, decide
 
 
 class Keeper:

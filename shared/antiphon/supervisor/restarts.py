@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-CANNOT_START = 78  # EX_CONFIG of sysexits.h: starting again would end the same way
+from antiphon.settings import CANNOT_START
 
 
 @dataclass(frozen=True)
