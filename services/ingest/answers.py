@@ -1,0 +1,183 @@
+"""From the events of a job to the bytes of its response.
+
+The status of a response is sent with its first bytes, so what goes wrong before them still has a status of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from antiphon.bus import OutputEvent
+from antiphon.errors import AntiphonError, Failure
+from antiphon.models import PublicModel
+from antiphon.schemas import AudioFormat, BlobRef, Delta, Job, Outcome, Speech, Transcript
+from services.ingest.disconnect import unless_gone
+from services.ingest.errors_openai import error_object
+from services.ingest.formats.growing import Addition, GrowingText
+from services.ingest.formats.transcripts import done_event, logprob_objects, render
+from services.ingest.formats.usage import speech_usage
+from services.ingest.parameters.transcription import TranscriptionRequest
+from services.ingest.platform import Platform
+from services.ingest.running import RunningJob, result_of, running
+from services.ingest.sse import EventStream
+
+Answer = Callable[[RunningJob, Send], Coroutine[Any, Any, None]]
+"""Waits for a job and sends what it gives."""
+
+MEDIA_TYPES: dict[AudioFormat, str] = {
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",
+}
+_LOG = logging.getLogger("antiphon.ingest")
+_FOREVER_S = float("inf")
+
+
+class Interrupted(Failure):
+    """A worker was lost when a part of its audio had been sent."""
+
+
+class JobResponse(Response):
+    """A response that is made while a job runs, and ends the job when the client leaves."""
+
+    def __init__(self, platform: Platform, job: Job, answer: Answer, *, audio: BlobRef | None = None) -> None:
+        super().__init__()
+        self._platform = platform
+        self._job = job
+        self._answer = answer
+        self._audio = audio
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Submit the job and send its answer. Raises `AntiphonError` while nothing is sent, `ClientDisconnect`."""
+        async with running(self._platform, self._job, audio=self._audio) as job:
+            await unless_gone(receive, self._answer(job, send))
+
+
+def whole_transcript(request: TranscriptionRequest, model: PublicModel) -> Answer:
+    """Answer with the transcript in one piece."""
+
+    async def answer(job: RunningJob, send: Send) -> None:
+        document = render(Transcript.model_validate(await job.result()), request, model)
+        headers = [
+            (b"content-type", document.media_type.encode()),
+            (b"content-length", str(len(document.body)).encode()),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": document.body})
+
+    return answer
+
+
+def streamed_transcript(model: PublicModel, *, ping_s: float) -> Answer:
+    """Answer with events as the text grows."""
+
+    async def answer(job: RunningJob, send: Send) -> None:
+        stream, text = EventStream(send), GrowingText()
+        try:
+            async with aclosing(job.events(idle_s=ping_s)) as events:
+                async for event in events:
+                    match event:
+                        case None:
+                            await stream.ping()
+                        case OutputEvent(kind="reset"):
+                            text.restart()
+                        case OutputEvent(kind="delta", data=data):
+                            await _emit_addition(stream, text.add(Delta.model_validate_json(data)))
+                        case OutputEvent(kind="outcome", data=data):
+                            transcript = Transcript.model_validate(result_of(Outcome.model_validate_json(data)))
+                            await _emit_addition(stream, text.finish(transcript))
+                            await stream.emit(done_event(text.sent, transcript, model))
+        except AntiphonError as error:
+            await _fail(stream, error)
+        else:
+            await stream.close(done=True)
+
+    return answer
+
+
+def streamed_audio(audio_format: AudioFormat) -> Answer:
+    """Answer with the bytes of the audio as they come.
+
+    Bytes cannot be taken back: when they cannot be continued, the connection is broken off so that the client sees
+    that they are not the whole.
+    """
+
+    async def answer(job: RunningJob, send: Send) -> None:
+        headers = [(b"content-type", MEDIA_TYPES[audio_format].encode())]
+        started = False
+        try:
+            async with aclosing(job.events(idle_s=_FOREVER_S)) as events:
+                async for event in events:
+                    match event:
+                        case OutputEvent(kind="reset") if started:
+                            _LOG.warning("broke off audio: its worker was lost after a part was sent")
+                            return
+                        case OutputEvent(kind="audio", data=data) if data:
+                            if not started:
+                                started = True
+                                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                            await send({"type": "http.response.body", "body": data, "more_body": True})
+                        case OutputEvent(kind="outcome", data=data):
+                            result_of(Outcome.model_validate_json(data))
+            if not started:
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except AntiphonError as error:
+            if not started:
+                raise
+            _LOG.warning("broke off audio: %s", error.info().code)
+
+    return answer
+
+
+def audio_events(*, ping_s: float) -> Answer:
+    """Answer with the audio in base64 slices, as events."""
+
+    async def answer(job: RunningJob, send: Send) -> None:
+        stream, sent = EventStream(send), False
+        try:
+            async with aclosing(job.events(idle_s=ping_s)) as events:
+                async for event in events:
+                    match event:
+                        case None:
+                            await stream.ping()
+                        case OutputEvent(kind="reset") if sent:
+                            raise Interrupted("The connection to a worker was lost in mid-speech. Please try again.")
+                        case OutputEvent(kind="audio", data=data) if data:
+                            sent = True
+                            await stream.emit({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
+                        case OutputEvent(kind="outcome", data=data):
+                            speech = Speech.model_validate(result_of(Outcome.model_validate_json(data)))
+                            await stream.emit({"type": "speech.audio.done", "usage": speech_usage(speech)})
+        except AntiphonError as error:
+            await _fail(stream, error)
+        else:
+            await stream.close(done=True)
+
+    return answer
+
+
+async def _emit_addition(stream: EventStream, addition: Addition | None) -> None:
+    if addition is None:
+        return
+    event: dict[str, Any] = {"type": "transcript.text.delta", "delta": addition.text}
+    if addition.logprobs is not None:
+        event["logprobs"] = logprob_objects(addition.logprobs)
+    await stream.emit(event)
+
+
+async def _fail(stream: EventStream, error: AntiphonError) -> None:
+    if not stream.started:
+        raise error
+    await stream.emit(error_object(error.info()))
+    await stream.close(done=False)

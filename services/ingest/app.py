@@ -1,0 +1,107 @@
+"""Wiring: middleware, routes and error shapes around one platform."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from antiphon.errors import AntiphonError, InvalidRequest
+from antiphon.models import Catalogue
+from services.ingest import routes_audio, routes_health, routes_models
+from services.ingest.auth import Authentication, Keyring
+from services.ingest.body import BodyGuard
+from services.ingest.envelope import Envelope
+from services.ingest.errors import MethodNotAllowed, RouteNotFound, error_response
+from services.ingest.platform import Platform, open_platform
+from services.ingest.server import listen, serve_http
+from services.ingest.settings import IngestSettings
+from services.ingest.surface import is_api_version, surface_of
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """The process of the public door."""
+
+    settings: IngestSettings
+    name: str = "ingest"
+
+    @property
+    def log_level(self) -> str:
+        """Least level that is logged."""
+        return self.settings.log_level
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set. Raises `InvalidValue` for unusable settings, `Unavailable` for a port in use."""
+        catalogue = Catalogue.load(self.settings.models_file)
+        keyring = Keyring.parse(self.settings.api_keys.get_secret_value())
+        async with open_platform(self.settings, catalogue) as platform:
+            app = assemble(platform, keyring)
+            await serve_http(app, self.settings, listener=listen(self.settings), stop=stop)
+
+
+def build(settings: IngestSettings) -> Ingest:
+    """Return the process of the public door."""
+    return Ingest(settings)
+
+
+def assemble(platform: Platform, keyring: Keyring) -> FastAPI:
+    """Return the application around an open platform."""
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app.state.platform = platform
+    app.include_router(routes_health.router)
+    for prefix in ("/v1", "/openai/v1"):
+        app.include_router(routes_audio.router, prefix=prefix)
+        app.include_router(routes_models.router, prefix=prefix)
+    app.include_router(_dated(), prefix="/openai", dependencies=[Depends(_require_api_version)])
+    app.add_exception_handler(AntiphonError, _on_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    # The last one added is the outermost.
+    app.add_middleware(Authentication, keyring=keyring)
+    app.add_middleware(BodyGuard, limit_bytes=platform.settings.max_upload_bytes)
+    app.add_middleware(Envelope, path_prefix=platform.settings.path_prefix)
+    return app
+
+
+def _dated() -> APIRouter:
+    router = APIRouter()
+    # A percent-encoded name may hold a slash, which is decoded before routes are matched.
+    router.include_router(routes_audio.router, prefix="/deployments/{deployment:path}")
+    router.include_router(routes_models.router)
+    return router
+
+
+async def _require_api_version(request: Request) -> None:
+    if not is_api_version(request.query_params.get("api-version")):
+        raise RouteNotFound("Resource not found")
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AntiphonError)  # noqa: S101
+    return error_response(error, surface_of(request.scope["path"]))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    target = f"({request.method} {request.scope['path']})"
+    known: AntiphonError
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        known = MethodNotAllowed(f"Invalid method for URL {target}")
+    elif error.status_code == HTTPStatus.NOT_FOUND:
+        known = RouteNotFound(f"Invalid URL {target}")
+    else:
+        known = InvalidRequest(str(error.detail))
+    response = error_response(known, surface_of(request.scope["path"]))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    return error_response(InvalidRequest(str(error)), surface_of(request.scope["path"]))

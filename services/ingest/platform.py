@@ -1,0 +1,45 @@
+"""What the routes work with, opened once per process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import Request
+
+from antiphon.blobs import Blobs, open_blobs
+from antiphon.bus import Bus, Caller
+from antiphon.models import Catalogue
+from services.ingest.aftercare import Aftercare
+from services.ingest.settings import IngestSettings
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The bus, the blobs and the catalogue, as one process sees them."""
+
+    settings: IngestSettings
+    catalogue: Catalogue
+    bus: Bus
+    caller: Caller
+    blobs: Blobs
+    aftercare: Aftercare
+
+
+@asynccontextmanager
+async def open_platform(settings: IngestSettings, catalogue: Catalogue) -> AsyncIterator[Platform]:
+    """Connect, and disconnect when what is running has been cleaned up after."""
+    async with (
+        Bus.open(settings.bus) as bus,
+        open_blobs(settings.blobs, bus.values) as blobs,
+        bus.caller() as caller,
+        Aftercare() as aftercare,
+    ):
+        yield Platform(settings=settings, catalogue=catalogue, bus=bus, caller=caller, blobs=blobs, aftercare=aftercare)
+
+
+def platform_of(request: Request) -> Platform:
+    """Return the platform that the application was opened with."""
+    return cast("Platform", request.app.state.platform)

@@ -1,0 +1,46 @@
+"""/models: every name that a client may send."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from antiphon.errors import ModelNotFound
+from antiphon.models import PublicModel
+from services.ingest.platform import platform_of
+
+router = APIRouter(prefix="/models")
+
+
+@router.get("")
+async def list_models(request: Request) -> Response:
+    """All models."""
+    models = [_model_object(model) for model in platform_of(request).catalogue.public()]
+    return _json({"object": "list", "data": models})
+
+
+@router.get("/{name:path}")
+async def retrieve_model(request: Request, name: str) -> Response:
+    """One model. Raises `ModelNotFound`."""
+    for model in platform_of(request).catalogue.public():
+        if model.id == name:
+            return _json(_model_object(model))
+    raise ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
+
+
+def _model_object(model: PublicModel) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "id": model.id,
+        "object": "model",
+        "created": model.created,
+        "owned_by": model.owned_by,
+    }
+    return described | ({"shutdown_date": model.shutdown_date} if model.shutdown_date else {})
+
+
+def _json(body: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(body), media_type="application/json")

@@ -1,0 +1,40 @@
+"""Settings of the ingest service."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from antiphon.schemas import Kind
+from antiphon.settings import BlobSettings, BusSettings, Settings
+
+MAX_UPLOAD_BYTES = 26_214_400
+"""What the hosted service accepts: 25 MiB for the whole body."""
+
+
+class IngestSettings(Settings):
+    """Where to listen, whom to serve and how much to accept."""
+
+    bus: BusSettings = Field(default_factory=BusSettings)
+    blobs: BlobSettings = Field(default_factory=BlobSettings)
+    models_file: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65_535)
+    path_prefix: str = Field(default="", pattern=r"^(/[^/]+)*$")
+    """A path that a proxy in front leaves before all others."""
+    api_keys: SecretStr = SecretStr("")
+    """Keys that are let in, separated by commas: in clear, or as `sha256:` and 64 hex digits."""
+    strict: bool = False
+    """Refuse what the hosted models refuse, although the local ones could do it."""
+    lanes: tuple[Kind, ...] = ("transcribe", "translate", "synthesize")
+    """Kinds of work that must have a worker before this service calls itself ready."""
+    max_upload_bytes: int = Field(default=MAX_UPLOAD_BYTES, ge=1)
+    request_timeout: timedelta = timedelta(seconds=600)
+    """How long a caller waits for a job; travels with the job as its deadline."""
+    ping: timedelta = timedelta(seconds=10)
+    """Silence on an event stream after which a comment is sent."""
+    grace: timedelta = timedelta(seconds=30)
+    """How long requests may go on after the order to stop."""
+    log_level: str = "INFO"
