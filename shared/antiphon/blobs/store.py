@@ -43,6 +43,9 @@ class ValueStore(Protocol):
     async def put(self, key: str, data: bytes, ttl: timedelta) -> None:
         """Keep a value for a time."""
 
+    async def append(self, key: str, data: bytes, ttl: timedelta) -> None:
+        """Lengthen a value."""
+
     async def get(self, key: str) -> bytes | None:
         """Return a value that is still kept."""
 
@@ -80,8 +83,7 @@ class Blobs:
     @asynccontextmanager
     async def writer(self, *, media_type: str | None = None) -> AsyncIterator[BlobWriter]:
         """Write a blob piece by piece; what is not committed when the block ends is discarded."""
-        limit = self._settings.blob_inline_bytes if self._large is not None else None
-        writer = BlobWriter(self, media_type=media_type, small_limit=limit)
+        writer = BlobWriter(self, media_type=media_type, small_limit=self._settings.blob_inline_bytes)
         try:
             yield writer
         finally:
@@ -154,10 +156,11 @@ class Blobs:
         await self._values.put(_redis_key(name), data, self._settings.blob_ttl)
         return f"redis:{name}"
 
-    def begin_large(self) -> tuple[str, obstore.AsyncWritableFile]:
-        """Open a new object of the large store; return its reference and the file to write."""
+    def begin_large(self) -> tuple[str, Sink]:
+        """Begin a large payload; return its reference and what takes its pieces."""
         if self._large is None:
-            raise Unavailable("No store for large payloads is configured.")
+            name = secrets.token_hex(16)
+            return f"redis:{name}", _ValueSink(self._values, _redis_key(name), self._settings.blob_ttl)
         name = f"{_today()}/{secrets.token_hex(16)}"
         return f"{self._scheme}:{name}", obstore.open_writer_async(self._large, name, buffer_size=8 * _PART_BYTES)
 
@@ -167,27 +170,50 @@ class Blobs:
         return self._large
 
 
+class Sink(Protocol):
+    """What takes a large payload piece by piece."""
+
+    async def write(self, data: bytes, /) -> object:
+        """Take a piece."""
+
+    async def close(self) -> None:
+        """Make all pieces durable."""
+
+
+class _ValueSink:
+    """Lengthens one value, so that nobody but the server ever holds the whole."""
+
+    def __init__(self, values: ValueStore, key: str, ttl: timedelta) -> None:
+        self._values = values
+        self._key = key
+        self._ttl = ttl
+
+    async def write(self, data: bytes, /) -> None:
+        await self._values.append(self._key, data, self._ttl)
+
+    async def close(self) -> None:
+        """Do nothing: every piece is kept already."""
+
+
 class BlobWriter:
     """A blob in the making."""
 
-    def __init__(self, blobs: Blobs, *, media_type: str | None, small_limit: int | None) -> None:
+    def __init__(self, blobs: Blobs, *, media_type: str | None, small_limit: int) -> None:
         self.size = 0
         self._blobs = blobs
         self._media_type = media_type
         self._small_limit = small_limit
         self._held = bytearray()
         self._uri: str | None = None
-        self._file: obstore.AsyncWritableFile | None = None
+        self._file: Sink | None = None
         self._committed = False
 
     async def write(self, chunk: bytes) -> None:
         """Append. Raises `Unavailable`."""
         self.size += len(chunk)
         self._held += chunk
-        limit = self._small_limit
-        if limit is None or len(self._held) <= (limit if self._file is None else _PART_BYTES):
-            return
-        await self._flush()
+        if len(self._held) > (self._small_limit if self._file is None else _PART_BYTES):
+            await self._flush()
 
     async def commit(self) -> BlobRef:
         """Make the blob readable; return its reference. Raises `Unavailable`."""

@@ -28,6 +28,15 @@ class Values:
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
 
+    async def append(self, key: str, data: bytes, ttl: timedelta) -> None:
+        """Lengthen what is kept by `data`, and keep the whole for `ttl` from now."""
+        try:
+            appended = self.outbox.call("APPEND", key, data)
+            self.outbox.send("PEXPIRE", key, int(ttl.total_seconds() * 1000))
+            await appended
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+
     async def get(self, key: str) -> bytes | None:
         """Return what is kept, if it still is."""
         try:

@@ -114,6 +114,9 @@ class MemoryValues:
     async def put(self, key: str, data: bytes, ttl: timedelta) -> None:
         self.values[key] = data
 
+    async def append(self, key: str, data: bytes, ttl: timedelta) -> None:
+        self.values[key] = self.values.get(key, b"") + data
+
     async def get(self, key: str) -> bytes | None:
         return self.values.get(key)
 
