@@ -18,6 +18,7 @@ import pytest
 
 from antiphon.models import WeightStore
 from antiphon.settings import default_cache_dir
+from tests.contract.collector import Collector, collecting
 
 READY_S = 180.0
 STOP_S = 60.0
@@ -49,7 +50,14 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def collector() -> Iterator[Collector]:
+    """Where the platform sends its spans."""
+    with collecting() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Served]:
     if url := os.environ.get("ANTIPHON_TEST_BASE_URL"):
         yield Served(url.rstrip("/").removesuffix("/v1"), os.environ["ANTIPHON_TEST_API_KEY"])
         return
@@ -63,6 +71,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         "ANTIPHON_STATE_DIR": str(state),
         "ANTIPHON_API_KEYS": served.api_key,
         "ANTIPHON_MODELS_FILE": str(models),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
     }
     log = state.parent / f"{state.name}.log"
     with log.open("wb") as output:
