@@ -8,14 +8,15 @@ import logging
 import signal
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import uvloop
 
 from antiphon.blobs import Blobs, open_blobs
 from antiphon.bus import Bus
 from antiphon.errors import AntiphonError
-from antiphon.schemas import JOB_SCHEMAS, Job, Kind
+from antiphon.memory import return_large_blocks
+from antiphon.schemas import JOB_SCHEMAS, Kind
 from antiphon.settings import CANNOT_START
 from antiphon.telemetry import configure_logging, configure_tracing
 
@@ -55,7 +56,7 @@ class Worker:
     lane: Kind
     settings: WorkerSettings
     concurrency: int
-    open: Callable[[Blobs], AbstractAsyncContextManager[Handler[Job]]]
+    open: Callable[[Blobs], AbstractAsyncContextManager[Handler[Any]]]
     """Loads what the handler needs, and frees it at the end."""
 
     @property
@@ -81,6 +82,7 @@ class Worker:
 
 def run(app: App) -> NoReturn:
     """Run until SIGTERM or SIGINT, then exit. What cannot start says why in one line on stderr and exits with 78."""
+    return_large_blocks()
     configure_logging(app.name, level=app.log_level)
     flush = configure_tracing(app.name)
     try:
