@@ -39,6 +39,11 @@ class Pcm:
         """Whether no more samples will come, for whatever reason."""
         return self._ended
 
+    def check(self) -> None:
+        """Raise the error that ended the decoding, wherever the reader is."""
+        if self._error is not None:
+            raise self._error
+
     async def available(self, samples: int) -> int:
         """Wait until at least `samples` are decoded or the end is reached; return how many there are.
 
