@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import logging
 import os
 import re
@@ -256,7 +257,7 @@ def _open_store(url: str | None) -> tuple[str, LocalStore | S3Store | None]:
         return "none", None
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.path:
-        return "file", LocalStore(prefix=parts.path, mkdir=True, automatic_cleanup=True)
+        return "file", LocalStore(prefix=parts.path, mkdir=True)
     if parts.scheme == "s3" and parts.netloc:
         # Endpoint, region and credentials come from the usual AWS_* variables.
         return "s3", S3Store(parts.netloc, prefix=parts.path.strip("/") or None)
@@ -293,7 +294,14 @@ def _today() -> str:
 def _sweep(folder: Path, ttl_s: float) -> int:
     limit, removed = time.time() - ttl_s, 0
     for path in folder.glob("[0-9]*/*"):
-        if path.is_file() and path.stat().st_mtime < limit:
-            path.unlink(missing_ok=True)
-            removed += 1
+        # Every process of the platform sweeps: what is gone meanwhile has been swept by another.
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < limit:
+                path.unlink()
+                removed += 1
+    for day in folder.glob("[0-9]*"):
+        # A day that is over: nobody is about to write there.
+        with contextlib.suppress(FileNotFoundError):
+            if day.name < time.strftime("%Y%m%d", time.gmtime(limit)) and not any(day.iterdir()):
+                day.rmdir()
     return removed

@@ -19,7 +19,7 @@ import httpx
 import psutil
 import pytest
 
-from antiphon.cli.weights import ensure_demo_weights
+from antiphon.cli.weights import SAMPLES, ensure_demo_weights
 from antiphon.cli.wer import word_error_rate
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
@@ -106,7 +106,7 @@ def antiphon(*words: str, environ: dict[str, str]) -> subprocess.CompletedProces
 
 @pytest.fixture(scope="module")
 def samples() -> Path:
-    return ensure_demo_weights(os.environ)
+    return ensure_demo_weights(os.environ).folder(SAMPLES)
 
 
 @pytest.fixture(scope="module")

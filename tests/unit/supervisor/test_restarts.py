@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.supervisor.restarts import CANNOT_START, Exit, GiveUp, Restart, RestartPolicy, decide
+from antiphon.settings import CANNOT_START
+from antiphon.supervisor.restarts import Exit, GiveUp, Restart, RestartPolicy, decide
 
 pytestmark = pytest.mark.unit
 
