@@ -93,7 +93,7 @@ class Bus:
         # Only who works on jobs needs FastStream; a producer does without it.
         from faststream.redis import RedisBroker  # noqa: PLC0415
 
-        from antiphon.bus.subscriber import subscribe  # noqa: PLC0415
+        from antiphon.bus.registration import subscribe  # noqa: PLC0415
 
         broker = RedisBroker(self.settings.redis_url, logger=None, apply_types=False)  # type: ignore[arg-type]
         subscriber = subscribe(
@@ -108,10 +108,10 @@ class Bus:
             concurrency=concurrency,
         )
         try:
-            await broker.start()
-        except (RedisError, OSError) as error:
-            raise unavailable(error) from error
-        try:
+            try:
+                await broker.start()
+            except (RedisError, OSError) as error:
+                raise unavailable(error) from error
             yield subscriber
         finally:
             await broker.stop()

@@ -14,6 +14,7 @@ from antiphon.bus.connection import unavailable
 from antiphon.bus.keys import GROUP, LaneKeys
 from antiphon.bus.policy import wait_until_admitted_s
 from antiphon.bus.replies import Follower, OutputEvent, ReplyReader
+from antiphon.bus.tasks import end
 from antiphon.bus.wire import Envelope, seal_envelope
 from antiphon.errors import DeadlineExceeded, Overloaded
 from antiphon.schemas import Job, Kind, Outcome, Priority
@@ -45,6 +46,7 @@ class Call:
         self._reader = reader
         self._reply = reply
         self._follower: Follower | None = None
+        self._listening = False
 
     async def outcome(self) -> Outcome:
         """Wait for the end. Raises `DeadlineExceeded` when the deadline has passed and no worker says so."""
@@ -55,13 +57,17 @@ class Call:
                     await self._look()
             return Outcome.model_validate_json(self._reply.result())
         finally:
-            self._reader.forget(self.job_id)
+            self._reader.forget(self.job_id, self._reply)
+            if self._follower is not None and not self._listening:
+                self._reader.unfollow(self._follower)
 
     async def events(self) -> AsyncIterator[OutputEvent]:
         """Yield the output of a streamed job; the last event has the kind `outcome`. Then the output is deleted."""
         follower = self._follower
         if follower is None:
             raise ValueError("the job is not streamed")
+        self._listening = True
+        self._reader.resume(follower)
         try:
             while True:
                 follower.arrived.clear()
@@ -70,6 +76,8 @@ class Call:
                     event = follower.events.popleft()
                     if was_full and not follower.full:
                         self._reader.wake()
+                    if event.kind == "outcome":
+                        self._reader.deliver(self.job_id, event.data)
                     yield event
                     if event.kind == "outcome":
                         return
@@ -77,7 +85,7 @@ class Call:
                     await self._await_events(follower)
         finally:
             self._reader.unfollow(follower)
-            self._reader.forget(self.job_id)
+            self._reader.forget(self.job_id, self._reply)
             self._caller.scripts.outbox.send("UNLINK", follower.key)
 
     async def cancel(self) -> None:
@@ -86,7 +94,7 @@ class Call:
 
     def abandon(self) -> None:
         """Wait for nothing more of this job."""
-        self._reader.forget(self.job_id)
+        self._reader.forget(self.job_id, self._reply)
         if self._follower is not None:
             self._reader.unfollow(self._follower)
 
@@ -96,12 +104,22 @@ class Call:
 
     async def _await_events(self, follower: Follower) -> None:
         try:
-            await asyncio.wait_for(follower.arrived.wait(), _LOOK_S)
+            # Not wait_for: it may swallow a cancellation that comes together with the event.
+            async with asyncio.timeout(_LOOK_S):
+                await follower.arrived.wait()
         except TimeoutError:
             # The output ends with the outcome; only the loss of the stream itself can keep it from us.
             await self._look()
-            if self._reply.done() and not follower.arrived.is_set():
+            if self._reply.done() and await self._is_read_out(follower) and not follower.arrived.is_set():
                 follower.events.append(OutputEvent("outcome", self._reply.result(), -1))
+
+    async def _is_read_out(self, follower: Follower) -> bool:
+        """Tell whether the server has nothing more of an output; what it cannot say now is no."""
+        try:
+            rest = await self._caller.scripts.outbox.call("XRANGE", follower.key, b"(" + follower.last, "+", "COUNT", 1)
+        except (RedisError, OSError):
+            return False
+        return not rest
 
     async def _look(self) -> None:
         try:
@@ -188,9 +206,7 @@ class Caller:
 
     async def close(self) -> None:
         """Stop reading replies."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         for reader in self._readers.values():
             await reader.close()
 

@@ -9,9 +9,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     BusyLoadingError,
+    OutOfMemoryError,
     ReadOnlyError,
     RedisError,
-    ResponseError,
 )
 from redis.exceptions import (
     ConnectionError as RedisConnectionError,
@@ -53,7 +53,7 @@ def connect(settings: BusSettings) -> Redis:
 
 def unavailable(error: Exception) -> Unavailable:
     """Return what a caller is told when the bus cannot be used."""
-    if isinstance(error, ResponseError) and "OOM" in str(error):
+    if isinstance(error, OutOfMemoryError):
         return Unavailable("The job store is full. Please try again later.", retry_after_s=10.0)
     if isinstance(error, RedisError | OSError):
         return Unavailable("The job store cannot be reached. Please try again shortly.", retry_after_s=2.0)
@@ -64,19 +64,9 @@ Entries = list[tuple[bytes, dict[bytes, bytes]]]
 """Entries of a stream with their fields."""
 
 
-async def read_streams(redis: Redis, *args: str | bytes | int) -> list[tuple[bytes, Entries]]:
-    """Run XREAD with these arguments; return the streams that had something."""
-    return _level(await _execute(redis, "XREAD", *args))
-
-
-async def read_group(redis: Redis, group: str, consumer: str, *args: str | bytes | int) -> list[tuple[bytes, Entries]]:
-    """Run XREADGROUP with these arguments; return the streams that had something."""
-    return _level(await _execute(redis, "XREADGROUP", "GROUP", group, consumer, *args))
-
-
 async def newest_id(redis: Redis, stream: str) -> bytes:
     """Return the id of the last entry, `0-0` for an empty stream."""
-    reply = await _execute(redis, "XREVRANGE", stream, "+", "-", "COUNT", 1)
+    reply: Any = await redis.execute_command("XREVRANGE", stream, "+", "-", "COUNT", 1)  # type: ignore[no-untyped-call]
     newest: bytes = reply[0][0] if reply else b"0-0"
     return newest
 
@@ -84,16 +74,3 @@ async def newest_id(redis: Redis, stream: str) -> bytes:
 def pairs_of(flat: Sequence[bytes]) -> dict[bytes, bytes]:
     """Return fields that a script gives one after the other as a mapping."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-async def _execute(redis: Redis, *command: str | bytes | int) -> Any:
-    return await redis.execute_command(*command)  # type: ignore[no-untyped-call]
-
-
-def _level(reply: Any) -> list[tuple[bytes, Entries]]:
-    """Level the shapes in which the client gives a read: a list under RESP2, a mapping of lists under RESP3."""
-    if not reply:
-        return []
-    if isinstance(reply, dict):
-        return [(name, [tuple(entry) for chunk in chunks for entry in chunk]) for name, chunks in reply.items()]
-    return [(name, [tuple(entry) for entry in entries]) for name, entries in reply]

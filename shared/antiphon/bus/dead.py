@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from antiphon.bus.connection import unavailable
+from antiphon.bus.connection import pairs_of, unavailable
 from antiphon.bus.keys import LaneKeys
 from antiphon.bus.wire import salvage_id
 from antiphon.errors import NotFound
@@ -51,13 +51,13 @@ class DeadLetters:
         while True:
             try:
                 key = LaneKeys(self.kind).dead
-                page: list[tuple[bytes, dict[bytes, bytes]]] = await self.scripts.outbox.call(
+                page: list[tuple[bytes, dict[bytes, bytes] | list[bytes]]] = await self.scripts.outbox.call(
                     "XRANGE", key, start, "+", "COUNT", _PAGE
                 )
             except (RedisError, OSError) as error:
                 raise unavailable(error) from error
             for entry, fields in page:
-                yield _letter(entry, fields)
+                yield _letter(entry, fields if isinstance(fields, dict) else pairs_of(fields))
             if len(page) < _PAGE:
                 return
             start = f"({page[-1][0].decode()}"
@@ -93,7 +93,7 @@ def _letter(entry: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
     source = fields.get(b"source", b"std").decode()
     return DeadLetter(
         entry=entry.decode(),
-        job_id=salvage_id(fields, entry),
+        job_id=salvage_id(fields, entry.decode()),
         error=fields.get(b"error", b"").decode(errors="replace"),
         attempts=int(fields.get(b"attempts", b"0")),
         priority=next((priority for priority in PRIORITIES if priority == source), "std"),

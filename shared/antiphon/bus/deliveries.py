@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from antiphon.schemas import Job
+from antiphon.schemas import PRIORITIES, Job
 
 if TYPE_CHECKING:
     from antiphon.bus.wire import Envelope
@@ -25,6 +25,11 @@ class Delivery:
     fields: dict[bytes, bytes]
     deliveries: int
     check_cancelled: bool = True
+
+    @property
+    def place(self) -> str:
+        """Where on the lane it is: entries of two streams may have the same id."""
+        return f"{PRIORITIES[self.lane]}_{self.entry.decode()}"
 
 
 @dataclass(slots=True)

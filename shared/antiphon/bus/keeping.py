@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from antiphon.bus.connection import BLOCK_MS, newest_id, pairs_of, read_streams
+from antiphon.bus.connection import BLOCK_MS, newest_id, pairs_of
 from antiphon.bus.deliveries import Delivery, Held, Pace
 from antiphon.bus.keys import GROUP, LaneKeys
+from antiphon.bus.line import Line
 from antiphon.bus.work import LeaseLost, cancelled
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ class Keeper:
         slots: int,
         held: Held,
         pace: Pace,
+        taking: asyncio.Lock,
         begin: Callable[[Delivery], None],
     ) -> None:
         self._redis = redis
+        self.line = Line(redis)
         self._scripts = scripts
         self._keys = keys
         self._settings = settings
@@ -56,9 +59,13 @@ class Keeper:
         self._slots = slots
         self._held = held
         self.pace = pace
+        self._taking = taking
         self._begin = begin
         self._reclaim_now = asyncio.Event()
+        # At once at first: nobody tells a new worker what was handed back before it came.
+        self._reclaim_now.set()
         self._cursors = ["0-0", "0-0", "0-0"]
+        self._owed = False
         self._heard: bytes | None = None
 
     async def renew(self) -> None:
@@ -72,28 +79,38 @@ class Keeper:
             args += [lane + 1, entry, job.job_id]
         keys = (*self._keys.streams, self._keys.cancelled)
         lost, stopped = await self._scripts.run("renew", keys, GROUP, self._consumer, *args)
-        for (_, entry), job in jobs:
-            if entry in lost and not job.task.done():
+        for place, (_, job) in enumerate(jobs):
+            if place in lost and not job.task.done():
                 logger.warning("a lease was lost", extra={"lane": self._keys.kind, "job": job.job_id})
                 job.stop(LeaseLost("a peer has taken the job over"))
-            elif entry in stopped:
+            elif place in stopped:
                 job.stop(cancelled())
 
     async def reclaim(self) -> None:
         """Take over what dead peers held; at once when somebody hands back."""
         lease_s = self._settings.lease.total_seconds()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._reclaim_now.wait(), lease_s / 4 * (0.75 + random.random() / 2))  # noqa: S311
+            # Not wait_for: it may swallow a cancellation that comes together with the event.
+            async with asyncio.timeout(lease_s / 4 * (0.75 + random.random() / 2)):  # noqa: S311
+                await self._reclaim_now.wait()
         self._reclaim_now.clear()
-        free = self._slots - len(self._held)
-        if free <= 0:
-            return
-        cursors, taken = await self._scripts.run(
-            "reclaim", self._keys.streams, GROUP, self._consumer, int(lease_s * 1000), free, *self._cursors
-        )
-        self._cursors = [cursor.decode() for cursor in cursors]
-        for lane, entry, flat, deliveries in taken:
-            self._begin(Delivery(lane - 1, entry, pairs_of(flat), deliveries))
+        async with self._taking:
+            free = self._slots - len(self._held)
+            if free <= 0:
+                self._owed = True
+                return
+            cursors, taken = await self._scripts.run(
+                "reclaim", self._keys.streams, GROUP, self._consumer, int(lease_s * 1000), free, *self._cursors
+            )
+            self._cursors = [cursor.decode() for cursor in cursors]
+            for lane, entry, flat, deliveries in taken:
+                self._begin(Delivery(lane - 1, entry, pairs_of(flat), deliveries))
+
+    def free_slot(self) -> None:
+        """Note that a job has ended: what could not be taken over before, for want of a slot, is looked for now."""
+        if self._owed:
+            self._owed = False
+            self._reclaim_now.set()
 
     async def tend(self) -> None:
         """Promote due jobs, trim, forget; one worker of the lane does it at a time."""
@@ -122,9 +139,7 @@ class Keeper:
         """Follow the control stream: what is missed while the server is away, renewal and reclaim find out later."""
         if self._heard is None:
             self._heard = await newest_id(self._redis, self._keys.control)
-        for _, entries in await read_streams(
-            self._redis, "BLOCK", BLOCK_MS, "STREAMS", self._keys.control, self._heard
-        ):
+        for _, entries in await self.line.read("XREAD", "BLOCK", BLOCK_MS, "STREAMS", self._keys.control, self._heard):
             for entry, fields in entries:
                 self._heard = entry
                 if b"released" in fields:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
+
+from antiphon.bus.line import Argument, Line
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
-
-Argument = str | bytes | int | float
 
 _BATCH = 256
 """Commands in one round trip; bounds the memory of a flush."""
@@ -24,12 +25,13 @@ class Outbox:
 
     def __init__(self, redis: Redis, scripts: dict[str, str]) -> None:
         """`scripts` maps SHA-1 to source: what to load when the server does not know a script."""
-        self._redis = redis
+        self._line = Line(redis)
         self._scripts = scripts
         self._waiting: list[tuple[tuple[Argument, ...], asyncio.Future[Any]]] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._closed = False
 
     async def __aenter__(self) -> Outbox:
         self._task = asyncio.create_task(self._run(), name="outbox")
@@ -40,10 +42,14 @@ class Outbox:
         self._wake.set()
         if self._task is not None:
             await self._task
+        await self._line.close()
 
     def call(self, *command: Argument) -> asyncio.Future[Any]:
         """Queue a command; the future gives its reply or raises `redis.RedisError` or `OSError`."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            future.set_exception(RedisConnectionError("the bus is closed"))
+            return future
         self._waiting.append((command, future))
         self._wake.set()
         return future
@@ -60,6 +66,7 @@ class Outbox:
                 batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
                 await self._flush(batch)
             if self._closing:
+                self._closed = True
                 return
 
     async def _flush(self, batch: list[tuple[tuple[Argument, ...], asyncio.Future[Any]]]) -> None:
@@ -77,22 +84,15 @@ class Outbox:
                 future.set_result(reply)
 
     async def _exchange(self, commands: list[tuple[Argument, ...]]) -> list[Any]:
-        replies = await self._pipeline(commands)
+        replies = await self._line.exchange(commands)
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if unknown:
             # The server was restarted or failed over; nothing of these has been run.
-            for source in self._scripts.values():
-                await self._redis.script_load(source)
-            again = await self._pipeline([commands[i] for i in unknown])
+            await self._line.exchange([("SCRIPT", "LOAD", source) for source in self._scripts.values()])
+            again = await self._line.exchange([commands[i] for i in unknown])
             for i, reply in zip(unknown, again, strict=True):
                 replies[i] = reply
         return replies
-
-    async def _pipeline(self, commands: list[tuple[Argument, ...]]) -> list[Any]:
-        pipeline = self._redis.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return await pipeline.execute(raise_on_error=False)
 
 
 def _forget(future: asyncio.Future[Any]) -> None:

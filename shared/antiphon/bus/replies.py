@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError, ResponseError
 
-from antiphon.bus.connection import BLOCK_MS, TRANSIENT, read_streams
+from antiphon.bus.connection import BLOCK_MS, TRANSIENT
+from antiphon.bus.line import Line
 from antiphon.schemas import EventKind
 
 if TYPE_CHECKING:
@@ -57,30 +58,35 @@ class ReplyReader:
 
     def __init__(self, redis: Redis, outbox: Outbox, keys: LaneKeys, name: str) -> None:
         self.name = name
-        self._redis = redis
+        self._line = Line(redis)
         self._outbox = outbox
         self._keys = keys
         self._stream = keys.replies(name).encode()
         self._last = b"0-0"
         self._read = 0
-        self._waiting: dict[str, asyncio.Future[bytes]] = {}
+        self._waiting: dict[str, list[asyncio.Future[bytes]]] = {}
         self._followers: dict[bytes, Follower] = {}
 
     def expect(self, job_id: str) -> asyncio.Future[bytes]:
         """Return a future of the outcome's JSON. Call it before the job is published."""
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting[job_id] = future
+        # A list, because the same job may be published and awaited twice.
+        self._waiting.setdefault(job_id, []).append(future)
         return future
 
-    def forget(self, job_id: str) -> None:
+    def forget(self, job_id: str, future: asyncio.Future[bytes]) -> None:
         """Wait for a job no longer."""
-        self._waiting.pop(job_id, None)
+        waiting = self._waiting.get(job_id, [])
+        if future in waiting:
+            waiting.remove(future)
+        if not waiting:
+            self._waiting.pop(job_id, None)
 
     def deliver(self, job_id: str, outcome: bytes) -> None:
         """Give an outcome to who waits for it."""
-        future = self._waiting.pop(job_id, None)
-        if future is not None and not future.done():
-            future.set_result(outcome)
+        for future in self._waiting.pop(job_id, []):
+            if not future.done():
+                future.set_result(outcome)
 
     def follow(self, job_id: str) -> Follower:
         """Read the output of a job from its beginning. Call `wake` after it."""
@@ -88,9 +94,16 @@ class ReplyReader:
         self._followers[follower.key] = follower
         return follower
 
+    def resume(self, follower: Follower) -> None:
+        """Read an output again that was not read to its end."""
+        if follower.key not in self._followers:
+            self._followers[follower.key] = follower
+            self.wake()
+
     def unfollow(self, follower: Follower) -> None:
         """Read an output no longer."""
-        self._followers.pop(follower.key, None)
+        if self._followers.get(follower.key) is follower:
+            del self._followers[follower.key]
 
     def wake(self) -> None:
         """Make the blocked reader take up new followers, by a message to itself."""
@@ -108,6 +121,9 @@ class ReplyReader:
                 logger.warning("replies cannot be read", extra={"cause": type(error).__name__})
                 await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311
                 pause = min(pause * 2, 1.0)
+            except Exception:
+                # An entry that nobody should have written must not end the answers to everybody.
+                logger.exception("an entry cannot be read")
 
     async def close(self) -> None:
         """Delete the reply stream: nobody else reads it."""
@@ -115,18 +131,21 @@ class ReplyReader:
             await self._outbox.call("DEL", self._stream)
         except (RedisError, OSError):
             logger.warning("the reply stream could not be deleted; it will expire")
+        await self._line.close()
 
     async def _step(self) -> None:
         followers = [follower for follower in self._followers.values() if not follower.full]
         names = [self._stream, *(follower.key for follower in followers)]
         ids = [self._last, *(follower.last for follower in followers)]
-        reply = await read_streams(self._redis, "COUNT", _READ_AHEAD, "BLOCK", BLOCK_MS, "STREAMS", *names, *ids)
+        reply = await self._line.read("XREAD", "COUNT", _READ_AHEAD, "BLOCK", BLOCK_MS, "STREAMS", *names, *ids)
         for stream, entries in reply:
             if stream == self._stream:
                 self._answer(entries)
             elif (follower := self._followers.get(stream)) is not None:
                 for entry, fields in entries:
                     follower.last = entry
+                    if not fields.keys() >= {b"kind", b"data", b"seq"}:
+                        continue
                     kind: EventKind = fields[b"kind"].decode()  # type: ignore[assignment]
                     follower.events.append(OutputEvent(kind, fields[b"data"], int(fields[b"seq"])))
                 follower.arrived.set()
@@ -134,7 +153,7 @@ class ReplyReader:
     def _answer(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
         for entry, fields in entries:
             self._last = entry
-            if b"id" in fields:
+            if b"id" in fields and b"data" in fields:
                 self.deliver(fields[b"id"].decode(), fields[b"data"])
         self._read += len(entries)
         if self._read >= _TRIM_EVERY:

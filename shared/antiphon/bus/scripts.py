@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from antiphon.bus.outbox import Argument, Outbox
+    from antiphon.bus.line import Argument
+    from antiphon.bus.outbox import Outbox
 
 _NAMES = (
     "admit",
     "append",
     "beat",
     "cancel",
+    "leave",
     "reclaim",
     "release",
     "renew",
@@ -61,7 +63,9 @@ class Scripts:
         keys: Sequence[str],
         *,
         group: str,
+        consumer: str,
         entry: bytes,
+        ours: bool,
         outcome: bytes,
         keep_s: int,
         job_id: str,
@@ -71,12 +75,17 @@ class Scripts:
         dead_limit: int,
         dead: bytes,
     ) -> int:
-        """End a delivery. 1: this was the first settle of the job, 2: it had a result already, 0: it was not ours."""
+        """End a delivery. 1: this was the job's first settle, 2: it had a result already, 0: the delivery has ended.
+
+        With `ours` it counts as ended, too, when a peer has taken it over.
+        """
         reply: int = await self.run(
             "settle",
             keys,
             group,
+            consumer,
             entry,
+            int(ours),
             outcome,
             keep_s,
             job_id,

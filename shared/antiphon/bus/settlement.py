@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from pydantic import ValidationError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from antiphon.bus.connection import TRANSIENT
 from antiphon.bus.keys import GROUP, LaneKeys
+from antiphon.bus.output import pen_of
 from antiphon.bus.policy import RetryPolicy
 from antiphon.bus.wire import flatten, pack, salvage_id
 from antiphon.bus.work import Draining
 from antiphon.errors import AntiphonError, InvalidValue
-from antiphon.schemas import PRIORITIES, ErrorInfo, Schema, Status, now_ms
+from antiphon.schemas import PRIORITIES, ErrorInfo, Status, now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -45,7 +46,7 @@ class Settler:
         at: Attempt[Any],
         status: Status,
         *,
-        result: Schema | None = None,
+        result: dict[str, Any] | None = None,
         error: ErrorInfo | None = None,
         dead: bytes = b"",
     ) -> None:
@@ -59,7 +60,7 @@ class Settler:
             "worker": self._consumer,
         }
         if result is not None:
-            outcome["result"] = result.model_dump()
+            outcome["result"] = result
         if error is not None:
             outcome["error"] = error.model_dump()
         await self._settle(
@@ -70,25 +71,39 @@ class Settler:
             keep_s=at.job.keep_s,
             outcome=orjson.dumps(outcome),
             dead=dead,
+            # Who has lost the lease may still bring the result, but not fail the job of the peer that works on it now,
+            # nor close an output that the peer is writing.
+            ours=status != "completed" or at.job.stream,
         )
 
     async def fail(self, at: Attempt[Any], error: AntiphonError, *, final: bool = False) -> None:
         """Put a failed attempt aside for another one, or end the job as failed."""
         if error.retryable and not final and not self._policy.exhausted(at.number):
             delay_ms = self._policy.delay_ms(at.number, jitter=random.random(), asked_s=error.retry_after_s)  # noqa: S311
-            member: list[bytes | int] = [at.delivery.lane + 1, *flatten(at.delivery.fields, attempt=at.number)]
-            keys = (self._keys.streams[at.delivery.lane], self._keys.delayed)
-            await self._insist(
-                lambda: self._scripts.run("retry", keys, GROUP, at.delivery.entry, delay_ms, pack(member))
-            )
+            await self._put_aside(at, attempt=at.number, delay_ms=delay_ms)
             return
         # A caller's own mistake is an answer, not a letter for the operator to replay.
-        dead = b"" if error.http_status < 500 else self._letter(at.delivery, error.message, at.number)
+        dead = b"" if error.http_status < 500 else self._letter(at.delivery, at.job.id, error.message, at.number)
         await self.end(at, "failed", error=error.info(), dead=dead)
+
+    async def postpone(self, at: Attempt[Any]) -> None:
+        """Put a copy of a job aside while another copy runs; that is no failed attempt."""
+        delay_ms = int(self._settings.lease.total_seconds() * 500)
+        await self._put_aside(at, attempt=at.number - 1, delay_ms=delay_ms)
+
+    async def _put_aside(self, at: Attempt[Any], *, attempt: int, delay_ms: int) -> None:
+        # The id goes with it: one that was made from the entry must outlive the entry.
+        fields = flatten(at.delivery.fields, attempt=attempt, id=at.job.id)
+        member = pack([at.delivery.lane + 1, *fields])
+        keys = (self._keys.streams[at.delivery.lane], self._keys.delayed, self._keys.fence(at.job.id))
+        entry, pen = at.delivery.entry, pen_of(at.delivery)
+        await self._insist(
+            lambda: self._scripts.run("retry", keys, GROUP, self._consumer, entry, delay_ms, member, pen)
+        )
 
     async def bury_malformed(self, delivery: Delivery, error: Exception) -> None:
         """End an entry that holds no job that can be read."""
-        job_id = salvage_id(delivery.fields, delivery.entry)
+        job_id = salvage_id(delivery.fields, delivery.place)
         reason = InvalidValue(f"The job cannot be read: {_first_line(error)}")
         outcome = {"id": job_id, "status": "failed", "attempts": 0, "error": reason.info().model_dump()}
         reply = delivery.fields.get(b"reply", b"").decode(errors="replace")
@@ -99,12 +114,14 @@ class Settler:
             streamed=False,
             keep_s=86_400,
             outcome=orjson.dumps(outcome),
-            dead=self._letter(delivery, reason.message, 0),
+            dead=self._letter(delivery, job_id, reason.message, 0),
+            ours=True,
         )
 
-    def _letter(self, delivery: Delivery, error: str, attempts: int) -> bytes:
+    def _letter(self, delivery: Delivery, job_id: str, error: str, attempts: int) -> bytes:
         fields = flatten(
             delivery.fields,
+            id=job_id,
             error=error[:1000],
             attempts=attempts,
             source=PRIORITIES[delivery.lane],
@@ -122,6 +139,7 @@ class Settler:
         keep_s: int,
         outcome: bytes,
         dead: bytes,
+        ours: bool,
     ) -> None:
         keys = self._keys
         names = (
@@ -138,7 +156,9 @@ class Settler:
             lambda: self._scripts.settle(
                 names,
                 group=GROUP,
+                consumer=self._consumer,
                 entry=delivery.entry,
+                ours=ours,
                 outcome=outcome,
                 keep_s=keep_s,
                 job_id=job_id,
@@ -151,7 +171,7 @@ class Settler:
         )
 
     async def _insist(self, settle: Callable[[], Awaitable[Any]]) -> None:
-        """Repeat a settle while the server is away. Harmless: only the first acknowledgement of a delivery counts."""
+        """Repeat a script while the server is away. Harmless: it acts only on a delivery that has not ended."""
         end = time.monotonic() + 2 * self._settings.lease.total_seconds()
         pause = 0.05
         while True:
@@ -169,11 +189,13 @@ class Settler:
 
     async def hand_back(self, at: Attempt[Any]) -> None:
         """Let any peer go on with a job that was interrupted."""
-        try:
-            await self.release([at.delivery], begun=not isinstance(at.work.reason, Draining))
-        except (RedisError, OSError):
-            # The lease will run out by itself.
-            logger.warning("a job could not be handed back", extra={"lane": self._keys.kind, "job": at.job.id})
+        begun = not isinstance(at.work.reason, Draining)
+        await self._insist(lambda: self.release([at.delivery], begun=begun))
+
+    async def leave(self) -> None:
+        """Hand back all that this consumer still holds, and strike it off. Raises `redis.RedisError` or `OSError`."""
+        names = (*self._keys.streams, self._keys.control, self._keys.workers)
+        await self._scripts.run("leave", names, GROUP, self._consumer)
 
     async def release(self, deliveries: Sequence[Delivery], *, begun: bool = False) -> None:
         """Hand deliveries back at once. One that `begun` counts as an attempt; a drained one does not."""
@@ -191,4 +213,4 @@ def _first_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         return f"{'.'.join(str(part) for part in first['loc']) or 'the JSON'}: {first['msg']}"
-    return str(error).splitlines()[0][:300]
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

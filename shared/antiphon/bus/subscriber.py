@@ -13,24 +13,21 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from faststream import AckPolicy
-from faststream._internal.broker.registrator import Registrator
 from faststream._internal.endpoint.subscriber import SubscriberUsecase
-from faststream._internal.endpoint.subscriber.call_item import CallsCollection
-from faststream.redis import RedisBroker, RedisStreamMessage, StreamSub
-from faststream.redis.subscriber.config import RedisSubscriberConfig, RedisSubscriberSpecificationConfig
-from faststream.redis.subscriber.specification import StreamSubscriberSpecification
 from faststream.redis.subscriber.usecases import StreamSubscriber
-from pydantic import ValidationError
-from redis.exceptions import RedisError, ResponseError
+from faststream.response import ensure_response
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
-from antiphon.bus.connection import BLOCK_MS, TRANSIENT, pairs_of, read_group
+from antiphon.bus.connection import BLOCK_MS, TRANSIENT, pairs_of
 from antiphon.bus.deliveries import Attempt, Delivery, Held, Pace, Running
 from antiphon.bus.keeping import Keeper
 from antiphon.bus.keys import GROUP, LaneKeys
+from antiphon.bus.line import Line, entries_of
+from antiphon.bus.opening import open_job
+from antiphon.bus.output import Output
 from antiphon.bus.settlement import Settler
-from antiphon.bus.wire import open_envelope
-from antiphon.bus.work import Draining, Interrupted, LeaseLost, Work, cancelled
+from antiphon.bus.tasks import end
+from antiphon.bus.work import Busy, Draining, Ended, Interrupted, LeaseLost, Work, cancelled
 from antiphon.errors import AntiphonError, Cancelled, DeadlineExceeded, Failure
 from antiphon.schemas import PRIORITIES, Job, Kind, Schema, now_ms
 from antiphon.telemetry import consumer_span, tracing_enabled
@@ -39,10 +36,10 @@ from antiphon.telemetry.tracing import mark_failed
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from faststream.response import Response
     from redis.asyncio import Redis
 
     from antiphon.bus.scripts import Scripts
-    from antiphon.bus.work import Handler
     from antiphon.settings import BusSettings
 
 logger = logging.getLogger(__name__)
@@ -51,6 +48,12 @@ JobT = TypeVar("JobT", bound=Job)
 
 _BULK_FIRST_EVERY = 10
 """Every so many reads start from the least urgent stream, so that none starves."""
+
+_MAX_PAUSE_S = 1.0
+"""Between two tries while the server is away."""
+
+_AWAY = tuple(error for error in TRANSIENT if issubclass(error, RedisError))
+"""What only the bus raises: an OSError may be the handler's own, a file or an upstream it has not found."""
 
 _STOP_S = 5.0
 """How long interrupted handlers may take to let go."""
@@ -67,12 +70,15 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
     scripts: Scripts
     settings: BusSettings
     schema_of_job: type[JobT]
+    _started = False
 
     async def start(self) -> None:
         """Create the groups, then begin to read. Raises `redis.RedisError` when the server is away."""
         self.held: Held = {}
         self.last_read = time.monotonic()
+        self._taking = asyncio.Lock()
         self._slot_freed = asyncio.Event()
+        self._line = Line(self.redis)
         self._tracing = tracing_enabled()
         self._settler = Settler(self.scripts, self.keys, self.settings, self.consumer)
         self._keeper = keeper = Keeper(
@@ -84,49 +90,61 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             slots=self.concurrency,
             held=self.held,
             pace=Pace(),
+            taking=self._taking,
             begin=self._begin,
         )
+        self._started = True
+        self._takers: list[asyncio.Task[None]] = []
+        self._keepers: list[asyncio.Task[None]] = []
         await self._create_groups()
         await SubscriberUsecase.start(self)
         self._post_start()
         await keeper.beat()
-        for step in (self._read, keeper.renew, keeper.reclaim, keeper.tend, keeper.report, keeper.listen):
-            self.add_task(self._guard, (step,))
+        keeping = (keeper.renew, keeper.tend, keeper.report, keeper.listen)
+        self._keepers = [asyncio.create_task(self._guard(step)) for step in keeping]
+        self._takers = [asyncio.create_task(self._guard(step)) for step in (self._read, keeper.reclaim)]
 
     async def stop(self) -> None:
-        """Read no more, let jobs finish for the drain time, hand back the rest."""
+        """Take no more, let jobs finish for the drain time, hand back the rest. Leases are renewed until the end."""
         self.running = False
-        jobs = list(self.held.values())
-        if jobs:
+        if not self._started:
+            return
+        await end(self._takers)
+        if jobs := list(self.held.values()):
             await asyncio.wait([job.task for job in jobs], timeout=self.settings.drain.total_seconds())
-        left = list(self.held.values())
-        for job in left:
-            job.stop(Draining("the worker is stopping"))
-        if left:
+        if left := list(self.held.values()):
+            for job in left:
+                job.stop(Draining("the worker is stopping"))
             await asyncio.wait([job.task for job in left], timeout=_STOP_S)
+        await end(self._keepers)
         await super().stop()
+        for line in (self._line, self._keeper.line):
+            await line.close()
         try:
-            await self.scripts.outbox.call("HDEL", self.keys.workers, self.consumer)
-        except TRANSIENT:
-            logger.warning("the server is away; this worker's report will expire by itself")
+            # A read that was cut off may have been given jobs that never arrived here.
+            await self._settler.leave()
+        except (RedisError, OSError) as error:
+            logger.warning("the server is away; what is held goes to peers when its lease ends", extra=_cause(error))
 
     async def _guard(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Repeat a step for as long as we run; back off while the server is away or the group is gone."""
+        """Repeat a step until cancelled; back off while the server is away or the group is gone."""
         pause = 0.05
-        while self.running:
+        while True:
             try:
                 await step()
                 pause = 0.05
+                continue
             except TRANSIENT as error:
-                logger.warning("the server is away", extra={"lane": self.kind, "cause": type(error).__name__})
+                logger.warning("the server is away", extra={"lane": self.kind, **_cause(error)})
             except ResponseError as error:
-                logger.warning("the server refused a command", extra={"lane": self.kind, "cause": str(error)[:200]})
+                logger.warning("the server refused a command", extra={"lane": self.kind, **_cause(error)})
                 if "NOGROUP" in str(error):
                     await self._restore_groups()
-            else:
-                continue
+            except Exception:
+                # A worker whose loops have died looks alive and does nothing.
+                logger.exception("a loop failed; it goes on", extra={"lane": self.kind})
             await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311
-            pause = min(pause * 2, 2.0)
+            pause = min(pause * 2, _MAX_PAUSE_S)
 
     async def _create_groups(self) -> None:
         for stream in self.keys.streams:
@@ -134,8 +152,16 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
                 # At 0, not at the end: jobs that were put on the bus before the first worker are jobs too.
                 await self.redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
             except ResponseError as error:
-                if "BUSYGROUP" not in str(error):
+                # A full server refuses the command itself, whether or not the group is there.
+                full = isinstance(error, OutOfMemoryError)
+                if "BUSYGROUP" not in str(error) and not (full and await self._has_group(stream)):
                     raise
+
+    async def _has_group(self, stream: str) -> bool:
+        try:
+            return bool(await self.redis.xinfo_groups(stream))
+        except ResponseError:
+            return False
 
     async def _restore_groups(self) -> None:
         try:
@@ -147,42 +173,58 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
 
     async def _read(self) -> None:
         rounds = 0
+        more = True  # may wait on the lane: then the more urgent streams go first, which a blocking read cannot do
         while self.running:
-            free = self.concurrency - len(self.held)
-            if free <= 0:
+            if len(self.held) >= self.concurrency:
                 self._slot_freed.clear()
                 await self._slot_freed.wait()
-                continue
-            rounds += 1
-            order = "321" if rounds % _BULK_FIRST_EVERY == 0 else "123"
-            streams = self.keys.streams
-            cancels, taken = await self.scripts.run(
-                "take", (*streams, self.keys.cancelled), GROUP, self.consumer, free, order
-            )
+                more = True
+            elif more:
+                rounds += 1
+                more = await self._take("321" if rounds % _BULK_FIRST_EVERY == 0 else "123")
+            else:
+                more = await self._wait_for_jobs()
+
+    async def _take(self, order: str) -> bool:
+        """Fill the free slots with what waits; tell whether anything did."""
+        # Reclaiming fills the same slots: one of the two at a time.
+        async with self._taking:
+            free = self.concurrency - len(self.held)
+            if free <= 0:
+                return True
+            names = (*self.keys.streams, self.keys.cancelled)
+            cancels, taken = await self.scripts.run("take", names, GROUP, self.consumer, free, order)
             self.last_read = time.monotonic()
             for lane, entries in taken:
                 for entry, flat in entries:
                     self._begin(Delivery(lane - 1, entry, pairs_of(flat), 1, cancels > 0))
-            if not taken:
-                await self._wait_for_jobs()
+            return bool(taken)
 
-    async def _wait_for_jobs(self) -> None:
+    async def _wait_for_jobs(self) -> bool:
+        """Wait for jobs on an empty lane; tell whether more may have come than were read."""
         streams = self.keys.streams
-        reply = await read_group(
-            self.redis, GROUP, self.consumer, "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", *streams, ">", ">", ">"
+        # COUNT is per stream.
+        count = max((self.concurrency - len(self.held)) // len(streams), 1)
+        group = ("XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, "BLOCK", BLOCK_MS)
+        # The second command runs when the first one has ended, and saves a question about each job.
+        reply, cancels = await self._line.exchange(
+            [(*group, "STREAMS", *streams, ">", ">", ">"), ("ZCARD", self.keys.cancelled)]
         )
         self.last_read = time.monotonic()
+        more = False
         surplus: list[Delivery] = []
-        for stream, entries in reply:
+        for stream, entries in entries_of(reply):
+            more = more or len(entries) >= count
             for entry, fields in entries:
-                delivery = Delivery(streams.index(stream.decode()), entry, fields, 1)
-                # COUNT is per stream: three may come where one slot is free.
+                delivery = Delivery(streams.index(stream.decode()), entry, fields, 1, cancels != 0)
+                # Three may come where one slot is free.
                 if len(self.held) < self.concurrency:
                     self._begin(delivery)
                 else:
                     surplus.append(delivery)
         if surplus:
             await self._settler.release(surplus)
+        return more
 
     def _begin(self, delivery: Delivery) -> None:
         key = (delivery.lane, delivery.entry)
@@ -200,19 +242,23 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             logger.error("a delivery was dropped", exc_info=error, extra={"lane": self.kind})
         self._keeper.pace.end(time.monotonic(), idle=not self.held)
         self._slot_freed.set()
+        self._keeper.free_slot()
 
     # -- one job ---------------------------------------------------------------------------------------------------
 
     async def _run(self, delivery: Delivery) -> None:
         try:
-            envelope = open_envelope(delivery.fields)
-            job = self.schema_of_job.model_validate_json(envelope.data)
-            if job.kind != self.kind:
-                raise ValueError(f"a job of kind {job.kind!r} is on the lane {self.kind!r}")
-        except (ValidationError, ValueError) as error:
+            envelope, job = open_job(delivery, self.kind, self.schema_of_job)
+        except Exception as error:
             await self._settler.bury_malformed(delivery, error)
             return
         attempt = envelope.attempt + delivery.deliveries
+        ttl_s = int(self.settings.output_ttl.total_seconds())
+        output = None
+        if job.stream:
+            output = Output(
+                self.scripts, self.keys, job_id=job.id, delivery=delivery, consumer=self.consumer, ttl_s=ttl_s
+            )
         work = Work(
             job,
             attempt=attempt,
@@ -220,7 +266,8 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             priority=PRIORITIES[delivery.lane],
             scripts=self.scripts,
             keys=self.keys,
-            ttl_s=int(self.settings.output_ttl.total_seconds()),
+            ttl_s=ttl_s,
+            output=output,
         )
         running = self.held[(delivery.lane, delivery.entry)]
         running.job_id, running.work = job.id, work
@@ -238,9 +285,6 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             # Deliveries that never came back are attempts too: a job that kills its worker must not go on for ever.
             await self._settler.fail(at, Failure(f"The job was given up after {at.number - 1} attempts."), final=True)
             return
-        if at.delivery.check_cancelled and await self._is_cancelled(at.job.id):
-            await self._settler.end(at, "cancelled", error=cancelled().info())
-            return
         late = None
         if at.work.deadline_ms is not None:
             left_s = at.work.deadline_ms / 1000 - time.time()
@@ -251,11 +295,13 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
                 return
             late = asyncio.get_running_loop().call_later(left_s, running.stop, reason)
         try:
-            result = await self._handle(at)
+            if at.delivery.check_cancelled and await self._is_cancelled(at.job.id):
+                raise cancelled()
+            result = (await self._handle(at)).model_dump()
         except AntiphonError as error:
             await self._failed(at, error)
-        except TRANSIENT:
-            # The bus itself was away in the middle of the job: that is nobody's failed attempt.
+        except _AWAY:
+            # The bus itself was away in the middle of the job, which need not wait for another attempt.
             await self._settler.hand_back(at)
         except (asyncio.CancelledError, Interrupted):
             raise
@@ -296,6 +342,18 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
         result: Schema = response.body
         return result
 
+    async def process_message(self, msg: Any) -> Response:
+        """Do what FastStream does with a message, without what it does for middlewares where there are none."""
+        if self._broker_middlewares or len(self.calls) != 1:
+            return await super().process_message(msg)
+        call = self.calls[0]
+        message = await call.is_suitable(msg, {})
+        if message is None or call.handler._publishers:
+            return await super().process_message(msg)
+        response = ensure_response(await call.call(message=message, _extra_middlewares=()))
+        response.correlation_id = response.correlation_id or message.correlation_id
+        return response
+
     async def _failed(self, at: Attempt[JobT], error: AntiphonError) -> None:
         if isinstance(error, Cancelled):
             await self._settler.end(at, "cancelled", error=error.info())
@@ -308,6 +366,11 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
         reason = at.work.reason
         if isinstance(reason, AntiphonError):
             await self._failed(at, reason)
+        elif isinstance(reason, Ended):
+            # Whatever is said here, the result that is visible already stays, and answers this copy's caller too.
+            await self._settler.end(at, "cancelled", error=cancelled().info())
+        elif isinstance(reason, Busy):
+            await self._settler.postpone(at)
         elif not isinstance(reason, LeaseLost):
             await self._settler.hand_back(at)
 
@@ -315,63 +378,5 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
         return await self.scripts.outbox.call("ZSCORE", self.keys.cancelled, job_id) is not None
 
 
-async def _parse(message: dict[str, Any]) -> RedisStreamMessage:
-    at: Attempt[Any] = message["attempt"]
-    return RedisStreamMessage(
-        raw_message=message,
-        body=at.envelope.data,
-        headers={},
-        content_type="application/json",
-        correlation_id=at.job.id,
-        message_id=at.job.id,
-        consumer=None,  # type: ignore[arg-type]
-        group=None,
-    )
-
-
-async def _decode(message: RedisStreamMessage) -> Attempt[Any]:
-    attempt: Attempt[Any] = message.raw_message["attempt"]  # type: ignore[typeddict-item]
-    return attempt
-
-
-def subscribe(
-    broker: RedisBroker,
-    kind: Kind,
-    schema: type[JobT],
-    handler: Handler[JobT],
-    *,
-    redis: Redis,
-    scripts: Scripts,
-    settings: BusSettings,
-    consumer: str,
-    concurrency: int,
-) -> LeasedSubscriber[JobT]:
-    """Register `handler` for a lane on a FastStream broker; it starts and stops with the broker."""
-    keys = LaneKeys(kind)
-    stream = StreamSub(keys.jobs("std"), group=GROUP, consumer=consumer)
-    calls: CallsCollection[Any] = CallsCollection()
-    config = RedisSubscriberConfig(
-        stream_sub=stream,
-        no_reply=True,
-        _outer_config=broker.config,  # type: ignore[arg-type]
-        _ack_policy=AckPolicy.MANUAL,
-    )
-    specification = StreamSubscriberSpecification(
-        broker.config,  # type: ignore[arg-type]
-        RedisSubscriberSpecificationConfig(title_=f"{kind} jobs", description_=schema.__doc__, include_in_schema=True),
-        calls,
-        stream_sub=stream,
-    )
-    subscriber: LeasedSubscriber[JobT] = LeasedSubscriber(config, specification, calls)
-    subscriber.kind, subscriber.keys, subscriber.consumer = kind, keys, consumer
-    subscriber.concurrency, subscriber.redis, subscriber.scripts = concurrency, redis, scripts
-    subscriber.settings, subscriber.schema_of_job = settings, schema
-    Registrator.subscriber(broker, subscriber)
-    subscriber.add_call(parser_=_parse, decoder_=_decode, dependencies_=())
-
-    async def handle(attempt: Attempt[JobT]) -> Schema:
-        return await handler(attempt.job, attempt.work)
-
-    handle.__name__ = f"handle_{kind}"
-    subscriber(handle)
-    return subscriber
+def _cause(error: Exception) -> dict[str, str]:
+    return {"cause": f"{type(error).__name__}: {error}"[:200]}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _FIELDS = (b"data", b"id", b"traceparent", b"tracestate", b"reply", b"deadline", b"attempt")
 _REPLY_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+_JOB_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,128}")
+_MAX_NUMBER = 2**53
 _MAX_FIELDS = 64
 """Fields of a foreign entry that are kept in a dead letter; a script could not unpack thousands."""
 
@@ -42,13 +44,18 @@ class Envelope:
 
 def open_envelope(fields: Mapping[bytes, bytes]) -> Envelope:
     """Read an entry of any producer. Raises `ValueError` for fields that cannot be read."""
+    job_id = fields.get(b"id")
+    if job_id is not None and not _JOB_ID.fullmatch(job_id):
+        raise ValueError("`id` is not 1 to 128 letters, digits and _.:-")
     data = fields.get(b"data")
     if data is None:
         # FastStream's own publishers and its in-memory broker write a single binary field.
         packed = fields.get(b"__data__")
         if packed is None:
             raise ValueError("the entry has no field `data`")
-        return Envelope(data=_unpack_faststream(packed))
+        return Envelope(
+            data=_unpack_faststream(packed), id=_text(fields, b"id"), attempt=_number(fields, b"attempt") or 0
+        )
     reply = _text(fields, b"reply")
     if reply is not None and not _REPLY_NAME.fullmatch(reply):
         raise ValueError("`reply` is not a name of 1 to 200 letters, digits and ._:-")
@@ -81,17 +88,18 @@ def seal_envelope(envelope: Envelope) -> list[str | bytes | int]:
 
 def flatten(fields: Mapping[bytes, bytes], **extra: str | int) -> list[bytes]:
     """Return an entry's fields and values, alternating, with some added or replaced; a long entry is cut."""
-    merged = dict(list(fields.items())[:_MAX_FIELDS])
+    known = {name: fields[name] for name in (*_FIELDS, b"__data__") if name in fields}
+    merged = dict(list({**known, **fields}.items())[:_MAX_FIELDS])
     merged.update({name.encode(): str(value).encode() for name, value in extra.items()})
     return [part for pair in merged.items() for part in pair]
 
 
-def salvage_id(fields: Mapping[bytes, bytes], entry: bytes) -> str:
-    """Return an id for a job that cannot be read: the one it names, else one made from its entry."""
-    for candidate in (fields.get(b"id"), _id_in(fields.get(b"data"))):
-        if candidate is not None and re.fullmatch(rb"[A-Za-z0-9_.:-]{1,128}", candidate):
+def salvage_id(fields: Mapping[bytes, bytes], place: str) -> str:
+    """Return an id for a job that cannot be read: the one it names, else one made from its place on the lane."""
+    for candidate in (_id_in(fields.get(b"data")), fields.get(b"id")):
+        if candidate is not None and _JOB_ID.fullmatch(candidate):
             return candidate.decode()
-    return f"entry_{entry.decode()}"
+    return f"entry_{place}"
 
 
 def pack(parts: Sequence[bytes | int]) -> bytes:
@@ -121,7 +129,12 @@ def _text(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
 
 def _number(fields: Mapping[bytes, bytes], name: bytes) -> int | None:
     value = fields.get(name)
-    return None if value is None else int(value)
+    if value is None:
+        return None
+    number = int(value)
+    if not 0 <= number <= _MAX_NUMBER:
+        raise ValueError(f"`{name.decode()}` is not a number from 0 to 2^53")
+    return number
 
 
 def _unpack_faststream(packed: bytes) -> bytes:

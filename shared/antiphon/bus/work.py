@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from redis.exceptions import ResponseError
+
+from antiphon.bus.connection import TRANSIENT, unavailable
 from antiphon.bus.keys import LaneKeys
 from antiphon.errors import Cancelled, DeadlineExceeded
 from antiphon.schemas import Job, Priority, Progress, Schema
@@ -12,6 +15,7 @@ from antiphon.schemas import Job, Priority, Progress, Schema
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from antiphon.bus.output import Output
     from antiphon.bus.scripts import Scripts
     from antiphon.schemas import EventKind
 
@@ -28,6 +32,14 @@ class LeaseLost(Interrupted):
 
 class Draining(Interrupted):
     """This worker is stopping."""
+
+
+class Ended(Interrupted):
+    """The job has a result already: another copy of it was faster."""
+
+
+class Busy(Interrupted):
+    """Another copy of the job is writing its output."""
 
 
 class Handler(Protocol[JobT_contra]):
@@ -54,17 +66,17 @@ class Work:
         scripts: Scripts,
         keys: LaneKeys,
         ttl_s: int,
+        output: Output | None = None,
     ) -> None:
         self.job_id = job.id
         self.tenant = job.tenant
         self.attempt = attempt
         self.deadline_ms = deadline_ms
         self.priority = priority
-        self._streamed = job.stream
+        self._output = output
         self._keep_s = max(job.keep_s, ttl_s)
         self._scripts = scripts
         self._keys = keys
-        self._ttl_s = ttl_s
         self._reason: Exception | None = None
 
     @property
@@ -91,14 +103,21 @@ class Work:
             raise reason
 
     async def emit(self, kind: EventKind, data: bytes) -> None:
-        """Append to the job's output, in order; nothing happens unless the job is streamed. Raises `LeaseLost`."""
-        if not self._streamed:
+        """Append to the job's output, in order; nothing happens unless the job is streamed. Raises as `check` does."""
+        if self._output is None:
             return
         self.check()
-        keys = (self._keys.output(self.job_id), self._keys.fence(self.job_id))
-        if not await self._scripts.run("append", keys, self.attempt, kind, data, self._ttl_s):
-            self.stop(LeaseLost("a later attempt writes the output"))
-            self.check()
+        try:
+            verdict = await self._output.append(kind, data)
+        except ResponseError as error:
+            raise _refused(error) from error
+        if verdict == "lost":
+            self.stop(LeaseLost("a peer has taken the job over"))
+        elif verdict == "ended":
+            self.stop(Ended("another copy of the job has ended"))
+        elif verdict == "busy":
+            self.stop(Busy("another copy of the job is writing"))
+        self.check()
 
     async def progress(self, done: float, total: float | None) -> None:
         """Tell how far the work is."""
@@ -112,7 +131,10 @@ class Work:
     async def save_checkpoint(self, data: bytes) -> None:
         """Keep what is done, for a successor of this attempt."""
         self.check()
-        await self._scripts.outbox.call("SET", self._keys.checkpoint(self.job_id), data, "EX", self._keep_s)
+        try:
+            await self._scripts.outbox.call("SET", self._keys.checkpoint(self.job_id), data, "EX", self._keep_s)
+        except ResponseError as error:
+            raise _refused(error) from error
 
     def _late(self) -> bool:
         return self.deadline_ms is not None and time.time() * 1000 > self.deadline_ms
@@ -121,3 +143,8 @@ class Work:
 def cancelled() -> Cancelled:
     """Return the reason of a job that its owner has stopped."""
     return Cancelled("The job was cancelled.")
+
+
+def _refused(error: ResponseError) -> Exception:
+    """A full server is a reason to try later; a server that fails over means no failed attempt at all."""
+    return error if isinstance(error, TRANSIENT) else unavailable(error)

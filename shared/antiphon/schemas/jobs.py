@@ -32,7 +32,9 @@ class Job(Schema):
     kind: Kind
     tenant: str = "default"
     created_ms: int = Field(default_factory=now_ms, description="epoch milliseconds")
-    deadline_ms: int | None = Field(default=None, description="epoch milliseconds; settled `expired` after it")
+    deadline_ms: int | None = Field(
+        default=None, ge=0, le=2**53, description="epoch milliseconds; settled `expired` after it"
+    )
     stream: bool = Field(default=False, description="write partial output to the job's output stream")
     keep_s: int = Field(default=86_400, ge=10, le=30 * 86_400, description="seconds for which the result is kept")
     metadata: dict[str, str] = Field(default_factory=dict)

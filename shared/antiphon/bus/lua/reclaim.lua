@@ -4,9 +4,13 @@ local left = tonumber(ARGV[4])
 local taken, cursors = {}, {}
 for i = 1, 3 do
   cursors[i] = ARGV[4 + i]
-  if left > 0 then
-    local reply = redis.call('XAUTOCLAIM', KEYS[i], ARGV[1], ARGV[2], ARGV[3], ARGV[4 + i], 'COUNT', left)
+  -- One call looks at ten entries for each that is wanted. Behind many healthy ones that would be rounds too few:
+  -- go on to the end of the pending entries, which the slots of all workers bound.
+  local looks = 0
+  while left > 0 and looks < 100 do
+    local reply = redis.call('XAUTOCLAIM', KEYS[i], ARGV[1], ARGV[2], ARGV[3], cursors[i], 'COUNT', left)
     cursors[i] = reply[1]
+    looks = looks + 1
     for _, entry in ipairs(reply[2]) do
       -- An entry that was removed from the stream has no fields and nothing that could be run.
       if entry and entry[2] then
@@ -15,6 +19,7 @@ for i = 1, 3 do
         left = left - 1
       end
     end
+    if cursors[i] == '0-0' then break end
   end
 end
 return {cursors, taken}

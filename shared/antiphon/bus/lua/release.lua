@@ -3,7 +3,8 @@
 local released = 0
 for i = 3, #ARGV, 3 do
   local key, entry = KEYS[tonumber(ARGV[i])], ARGV[i + 1]
-  if #redis.call('XPENDING', key, ARGV[1], entry, entry, 1, ARGV[2]) > 0 then
+  local mine = redis.pcall('XPENDING', key, ARGV[1], entry, entry, 1, ARGV[2])
+  if not mine.err and #mine > 0 then
     redis.call('XCLAIM', key, ARGV[1], ARGV[2], 0, entry, 'IDLE', 1000000000, 'RETRYCOUNT', ARGV[i + 2], 'JUSTID')
     released = released + 1
   end

@@ -1,9 +1,12 @@
 -- Keep a lane tidy: promote due jobs, trim what every group has finished with, forget old wishes and dead workers.
 -- KEYS: hi, std, bulk, delayed, cancelled, workers, tended.
 -- ARGV: group, pause ms, idle ms after which an empty consumer is dropped, age ms after which a worker counts as gone.
-if not redis.call('SET', KEYS[7], '1', 'NX', 'PX', ARGV[2]) then return 0 end
+if redis.call('EXISTS', KEYS[7]) == 1 then return 0 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- First, because a full server allows it as the first write of a script: it must be able to trim.
+redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now)
+redis.call('SET', KEYS[7], '1', 'PX', ARGV[2])
 local promoted = 0
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0, 200)) do
   local fields = cmsgpack.unpack(member)
@@ -46,7 +49,6 @@ for i = 1, 3 do
     end
   end
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now)
 local workers = redis.call('HGETALL', KEYS[6])
 for i = 1, #workers, 2 do
   local seen = tonumber(string.match(workers[i + 1], '^(%d+)'))

@@ -1,0 +1,65 @@
+"""A worker whose jobs say how they go: `python -m tests.chaos.worker`. Each execution is counted under `exec:<job>`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from redis.asyncio import Redis
+
+from antiphon.blobs import Blobs
+from antiphon.bus import Handler, Work
+from antiphon.runtime import Worker, run
+from antiphon.schemas import Job, Schema
+from antiphon.settings import WorkerSettings
+
+SETTINGS = WorkerSettings.from_environment()
+
+
+class Done(Schema):
+    """What a job leaves."""
+
+    by: str
+
+
+@asynccontextmanager
+async def open_handler(_: Blobs) -> AsyncIterator[Handler[Job]]:
+    redis = Redis.from_url(SETTINGS.bus.redis_url, socket_timeout=5)
+
+    async def handle(job: Job, work: Work) -> Done:
+        pipeline = redis.pipeline(transaction=True)
+        pipeline.incr(f"exec:{job.id}")
+        pipeline.expire(f"exec:{job.id}", 3600)
+        await pipeline.execute()
+        do = job.metadata.get("do", "ok")
+        if do == "crash":
+            os._exit(9)
+        if job.stream:
+            for i in range(int(job.metadata.get("events", "5"))):
+                await work.emit("delta", f"{work.attempt}:{i}".encode())
+                await asyncio.sleep(float(job.metadata.get("ms", "10")) / 1000)
+        else:
+            await asyncio.sleep(float(job.metadata.get("ms", "10")) / 1000)
+        if do == "poison" or (do == "flaky" and random.random() < 0.5):
+            raise RuntimeError(do)
+        return Done(by=str(os.getpid()))
+
+    try:
+        yield handle
+    finally:
+        await redis.aclose()
+
+
+if __name__ == "__main__":
+    run(
+        Worker(
+            name="chaos",
+            lane="transcribe",
+            settings=SETTINGS,
+            concurrency=SETTINGS.concurrency,
+            open=open_handler,
+        )
+    )

@@ -1,0 +1,149 @@
+"""All keys that one script touches lie in one slot, so that a cluster runs it."""
+
+from __future__ import annotations
+
+import asyncio
+from binascii import crc_hqx
+from datetime import timedelta
+from typing import Any, ClassVar, cast, get_args
+
+import pytest
+from redis.asyncio import Redis
+
+from antiphon.bus.caller import Caller
+from antiphon.bus.dead import DeadLetter, DeadLetters
+from antiphon.bus.deliveries import Attempt, Delivery, Pace, Running
+from antiphon.bus.keeping import Keeper
+from antiphon.bus.keys import LaneKeys
+from antiphon.bus.output import Output
+from antiphon.bus.scripts import SCRIPTS, Scripts
+from antiphon.bus.settlement import Settler
+from antiphon.bus.wire import Envelope
+from antiphon.bus.work import Work
+from antiphon.errors import Failure
+from antiphon.schemas import BlobRef, Kind, TranscribeJob
+from antiphon.settings import BusSettings
+
+pytestmark = pytest.mark.unit
+
+
+def slot(key: str | bytes) -> int:
+    """Return the cluster slot of a key: CRC16 (XMODEM) of its hash tag."""
+    raw = key.encode() if isinstance(key, str) else key
+    start = raw.find(b"{")
+    end = raw.find(b"}", start + 1)
+    if start >= 0 and end > start + 1:
+        raw = raw[start + 1 : end]
+    return crc_hqx(raw, 0) % 16384
+
+
+class Recorder:
+    """An outbox that notes the keys of each script and answers what lets its caller go on."""
+
+    REPLIES: ClassVar[dict[str, Any]] = {
+        "admit": [b"ok", b"1-1"],
+        "append": b"written",
+        "renew": [[], []],
+        "reclaim": [[b"0-0"] * 3, []],
+    }
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[str | bytes, ...]]] = []
+        self._names = {sha: name for name, sha in _shas().items()}
+
+    def call(self, *command: Any) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if command[0] == "EVALSHA":
+            name = self._names[command[1]]
+            self.calls.append((name, command[3 : 3 + command[2]]))
+            future.set_result(self.REPLIES.get(name, 1))
+        else:
+            future.set_result(None)
+        return future
+
+    def send(self, *command: Any) -> None:
+        self.call(*command)
+
+
+def _shas() -> dict[str, str]:
+    from antiphon.bus import scripts
+
+    return scripts._SHAS
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+async def test_the_keys_of_every_script_share_a_slot(kind: Kind) -> None:
+    recorder = Recorder()
+    scripts, keys = Scripts(cast("Any", recorder)), LaneKeys(kind)
+    settings = BusSettings(lease=timedelta(milliseconds=4))
+    job = TranscribeJob(id="a.b:c-d_e", audio=BlobRef(uri="redis:x"), model="m", stream=True).model_copy(
+        update={"kind": kind, "tenant": "{other}"}
+    )
+    delivery = Delivery(1, b"1-1", {b"data": b"{}", b"reply": b"me"}, 1)
+    output = Output(scripts, keys, job_id=job.id, delivery=delivery, consumer="c", ttl_s=60)
+    work = Work(job, attempt=1, deadline_ms=None, priority="std", scripts=scripts, keys=keys, ttl_s=60, output=output)
+    attempt = Attempt(delivery, Envelope(b"{}", reply="me"), job, work, 1, 0)
+
+    caller = Caller(Redis(), scripts, settings, "me")
+    await caller.publish(job, priority="bulk", idempotency_key="{x}y")
+    await caller.publish(job)
+    await caller.cancel(kind, job.id)
+    await work.emit("delta", b"x")
+    settler = Settler(scripts, keys, settings, "c")
+    await settler.end(attempt, "completed", result={})
+    await settler.fail(attempt, Failure("x"))
+    await settler.bury_malformed(delivery, ValueError("x"))
+    await settler.hand_back(attempt)
+    await settler.leave()
+    letter = DeadLetter("1-1", job.id, "x", 1, "hi", {b"data": b"{}"})
+    await DeadLetters(cast("Any", None), scripts, kind).replay(letter)
+    task = asyncio.ensure_future(asyncio.sleep(0))
+    held = {(1, b"1-1"): Running(delivery, cast("Any", task), job.id, work)}
+    keeper = Keeper(
+        redis=Redis(),
+        scripts=scripts,
+        keys=keys,
+        settings=settings,
+        consumer="c",
+        slots=4,
+        held=held,
+        pace=Pace(),
+        taking=asyncio.Lock(),
+        begin=lambda _: None,
+    )
+    for step in (keeper.renew, keeper.reclaim, keeper.tend, keeper.beat):
+        await step()
+    await task
+
+    # Worded by the scripts that exist, so that a new one is not forgotten here.
+    assert {name for name, _ in recorder.calls} >= set(_shas()) - {"take"}
+    for name, used in recorder.calls:
+        assert len({slot(key) for key in used}) == 1, f"{name}: {used}"
+    assert len(SCRIPTS) == len(_shas())
+    take = (*keys.streams, keys.cancelled, keys.control)
+    assert len({slot(key) for key in take}) == 1
+
+
+def test_the_slot_function_is_that_of_the_cluster_specification() -> None:
+    assert slot("123456789") == 0x31C3
+    assert slot("{user1000}.following") == slot("{user1000}.followers")
+
+
+def test_no_two_kinds_of_key_have_the_same_name() -> None:
+    keys = LaneKeys("transcribe")
+    names = [
+        *keys.streams,
+        keys.delayed,
+        keys.dead,
+        keys.cancelled,
+        keys.control,
+        keys.workers,
+        keys.tended,
+        keys.result("x"),
+        keys.output("x"),
+        keys.fence("x"),
+        keys.checkpoint("x"),
+        keys.replies("x"),
+        keys.idempotency("x", "y"),
+    ]
+    assert len(names) == len(set(names))
