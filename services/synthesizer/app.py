@@ -10,6 +10,7 @@ from typing import Any
 from antiphon.blobs import Blobs
 from antiphon.bus import Handler
 from antiphon.errors import InvalidValue, WeightsMissing
+from antiphon.memory import return_large_blocks, share_arena
 from antiphon.models import Catalogue, Model, WeightStore
 from antiphon.runtime import Worker
 from antiphon.settings import WorkerSettings
@@ -45,6 +46,8 @@ async def open_synthesize(settings: WorkerSettings) -> AsyncIterator[Synthesize]
     Raises `WeightsMissing` if weights are not on this machine, `InvalidValue` if the catalogue asks for what
     no engine has.
     """
+    share_arena(2)
+    return_large_blocks()
     catalogue = Catalogue.load(settings.models_file)
     store = WeightStore(settings.cache_dir)
     pronunciation = await asyncio.to_thread(Pronunciation)

@@ -1,24 +1,41 @@
-"""How the C library hands memory out.
+"""Keep the C library from holding on to memory that a model call has freed. Without glibc nothing happens.
 
-A model call takes hundreds of megabytes in large blocks and gives them back. glibc learns from that to keep such
-blocks, and a worker that has seen inputs of many lengths holds 200 MB of holes. With a fixed threshold every large
-block goes back to the system at once; it costs nothing that can be measured.
+A call takes hundreds of megabytes, and frees them into the arena of its thread, where they stay. One arena for all
+threads reuses them; large blocks can go back to the system at once; what is left can be trimmed when nothing runs.
 """
 
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
-_M_MMAP_THRESHOLD = -3  # names and numbers of malloc.h
-_M_ARENA_MAX = -8
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # numbers of malloc.h
+_LARGE_BYTES = 1 << 20
 
-LARGE_BYTES = 1 << 20
-ARENAS = 2
+
+def share_arena(arenas: int = 1) -> None:
+    """Let all threads allocate from so few arenas. Call it before they start."""
+    if mallopt := _function("mallopt"):
+        mallopt(_ARENA_MAX, arenas)
 
 
 def return_large_blocks() -> None:
-    """Let the process give large blocks back as soon as they are free. Does nothing without glibc."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES)
-        mallopt(_M_ARENA_MAX, ARENAS)
+    """Let blocks of a megabyte and more go back as soon as they are free.
+
+    glibc otherwise learns from large blocks to keep them, and inputs of many lengths leave holes of many sizes.
+    """
+    if mallopt := _function("mallopt"):
+        mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+def return_memory() -> None:
+    """Give what is free back to the system. Blocking, some milliseconds."""
+    if trim := _function("malloc_trim"):
+        trim(0)
+
+
+def _function(name: str) -> Any:
+    try:
+        return getattr(ctypes.CDLL(None), name, None)
+    except OSError:
+        return None

@@ -15,7 +15,6 @@ import uvloop
 from antiphon.blobs import Blobs, open_blobs
 from antiphon.bus import Bus
 from antiphon.errors import AntiphonError
-from antiphon.memory import return_large_blocks
 from antiphon.schemas import JOB_SCHEMAS, Kind
 from antiphon.settings import CANNOT_START
 from antiphon.telemetry import configure_logging, configure_tracing
@@ -82,7 +81,6 @@ class Worker:
 
 def run(app: App) -> NoReturn:
     """Run until SIGTERM or SIGINT, then exit. What cannot start says why in one line on stderr and exits with 78."""
-    return_large_blocks()
     configure_logging(app.name, level=app.log_level)
     flush = configure_tracing(app.name)
     try:

@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
+from antiphon.languages import language_name
 from antiphon.models import PublicModel
 from antiphon.schemas import TokenLogprob, Transcript
 from services.ingest.formats.subtitles import srt, vtt
 from services.ingest.formats.usage import duration_usage, token_usage
-from services.ingest.languages import language_name
 from services.ingest.parameters.transcription import TranscriptionRequest
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from antiphon.errors import InvalidValue, UnsupportedValue
+from antiphon.languages import language_code
 from antiphon.models import PublicModel
 from antiphon.schemas import Chunking, RecognitionOptions
-from services.ingest.languages import language_code
 from services.ingest.parameters.fields import Fields, in_range, one_of
 
 TranscriptFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.ingest.languages import language_code, language_name
+from antiphon.languages import language_code, language_name
 
 pytestmark = pytest.mark.unit
 

@@ -1,0 +1,1 @@
+"""The transcriber: takes the jobs of the lane `transcribe`."""

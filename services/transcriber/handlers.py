@@ -1,0 +1,18 @@
+"""`transcribe` jobs."""
+
+from __future__ import annotations
+
+from antiphon.bus import Work
+from antiphon.recognition.recognition import Recognition
+from antiphon.schemas import TranscribeJob, Transcript
+
+
+class Transcribe:
+    """Handles `transcribe` jobs."""
+
+    def __init__(self, recognition: Recognition) -> None:
+        self._recognition = recognition
+
+    async def __call__(self, job: TranscribeJob, work: Work) -> Transcript:
+        """Return what is said in the job's audio. Raises `AntiphonError`."""
+        return await self._recognition.transcript(job, work)

@@ -1,0 +1,1 @@
+"""The translator: takes the jobs of the lane `translate`."""

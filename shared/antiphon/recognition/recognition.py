@@ -1,0 +1,143 @@
+"""`transcribe` and `translate` jobs become transcripts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from antiphon.audio.decode import DecodeLimits, DecoderPool, Pcm
+from antiphon.audio.vad import VoiceModel
+from antiphon.memory import share_arena
+from antiphon.models import Catalogue, WeightStore
+from antiphon.recognition.driver import Driver
+from antiphon.recognition.engine import FRAME_SAMPLES, Task
+from antiphon.recognition.loading import load_recognizer, models_for
+from antiphon.recognition.requests import plan_for
+from antiphon.recognition.settings import RecognitionSettings
+from antiphon.recognition.state import Finding, RecognitionState
+from antiphon.recognition.transcription import Plan, Transcription
+from antiphon.schemas import Delta, TranscribeJob, Transcript, TranslateJob
+
+if TYPE_CHECKING:
+    from antiphon.blobs import Blobs
+    from antiphon.bus import Work
+
+logger = logging.getLogger(__name__)
+
+_UNHEARD_LANGUAGE = "en"
+_VOICE_WEIGHTS = "silero-vad"
+
+
+@asynccontextmanager
+async def open_recognition(settings: RecognitionSettings, blobs: Blobs, *, task: Task) -> AsyncIterator[Recognition]:
+    """Load every model for `task`, ready to work, and free them at the end.
+
+    Raises `WeightsMissing` if weights are not on this machine, `InvalidValue` if the catalogue asks for what no engine
+    has.
+    """
+    share_arena()
+    catalogue = Catalogue.load(settings.models_file)
+    store = WeightStore(settings.cache_dir)
+    limits = DecodeLimits(max_s=settings.max_audio.total_seconds())
+    async with AsyncExitStack() as stack:
+        voice = await asyncio.to_thread(VoiceModel, store.folder(_VOICE_WEIGHTS))
+        drivers = {}
+        for model in models_for(catalogue, task):
+            recognizer = await asyncio.to_thread(load_recognizer, model, store=store, settings=settings)
+            drivers[model.name] = await stack.enter_async_context(Driver(recognizer))
+        decoders = await stack.enter_async_context(DecoderPool(limits, size=settings.decoders))
+        await decoders.warm()
+        yield Recognition(task=task, catalogue=catalogue, drivers=drivers, blobs=blobs, decoders=decoders, voice=voice)
+
+
+class Recognition:
+    """Works on jobs of one kind. `drivers` holds the engine of each model of the catalogue by its name."""
+
+    def __init__(
+        self,
+        *,
+        task: Task,
+        catalogue: Catalogue,
+        drivers: Mapping[str, Driver],
+        blobs: Blobs,
+        decoders: DecoderPool,
+        voice: VoiceModel,
+    ) -> None:
+        self._task = task
+        self._catalogue = catalogue
+        self._drivers = drivers
+        self._blobs = blobs
+        self.decoders = decoders
+        self._voice = voice
+
+    async def transcript(self, job: TranscribeJob | TranslateJob, work: Work) -> Transcript:
+        """Recognise the job's audio, telling the output what is found, from where an earlier attempt stopped.
+
+        Raises `ModelNotFound` and `UnsupportedValue` before the audio is looked at, what decoding raises, and what
+        `work.check` raises.
+        """
+        driver = self._drivers[self._catalogue.resolve(job.model, self._task).name]
+        plan = plan_for(job.options, task=self._task, recognizer=driver.recognizer)
+        state = await _resume(work, plan)
+        await _tell(work, state.findings, logprobs=plan.logprobs)
+        async with self._blobs.local(job.audio) as path, self.decoders.decode(path) as pcm:
+            with driver.turns(job=job.id, priority=work.priority) as turn:
+                work.check()
+                async for after in Transcription(pcm, plan, turn=turn, voice=self._voice).states(state):
+                    work.check()
+                    # A recording that is too long or breaks off is refused now, not when its last window is reached.
+                    pcm.check()
+                    await _tell(work, after.findings[len(state.findings) :], logprobs=plan.logprobs)
+                    state = after
+                    await _save(work, state, pcm)
+            samples = await pcm.length()
+        return _transcript(plan, state, duration_s=samples / pcm.sample_rate)
+
+
+async def _resume(work: Work, plan: Plan) -> RecognitionState:
+    saved = await work.load_checkpoint()
+    if saved is None:
+        return plan.begin()
+    try:
+        return RecognitionState.model_validate_json(saved)
+    except ValidationError:
+        # Written by another version: what it saved is only time.
+        logger.warning("unreadable checkpoint", extra={"job": work.job_id})
+        return plan.begin()
+
+
+async def _save(work: Work, state: RecognitionState, pcm: Pcm) -> None:
+    """Tell how far the work is, and keep it unless it is done."""
+    total_s = pcm.samples / pcm.sample_rate if pcm.ended else None
+    done_s = state.seek_s if total_s is None else min(state.seek_s, total_s)
+    await work.progress(done_s, total_s)
+    if not pcm.ended or state.seek < pcm.samples // FRAME_SAMPLES:
+        await work.save_checkpoint(state.model_dump_json().encode())
+
+
+async def _tell(work: Work, findings: tuple[Finding, ...], *, logprobs: bool) -> None:
+    for finding in findings:
+        delta = Delta(delta=finding.text, logprobs=finding.logprobs if logprobs else None)
+        await work.emit("delta", delta.model_dump_json().encode())
+
+
+def _transcript(plan: Plan, state: RecognitionState, *, duration_s: float) -> Transcript:
+    findings = state.findings
+    candidates = [state.language, *plan.languages, _UNHEARD_LANGUAGE]
+    return Transcript(
+        task=plan.task,
+        language=next(language for language in candidates if language),
+        duration=duration_s,
+        text=state.text,
+        segments=tuple(finding.segment for finding in findings),
+        words=tuple(word for finding in findings for word in finding.words) if plan.words else None,
+        logprobs=tuple(token for finding in findings for token in finding.logprobs) if plan.logprobs else None,
+        detected=state.language is not None,
+        prompt_tokens=len(plan.opening) + len(plan.bias),
+        output_tokens=sum(len(finding.segment.tokens) for finding in findings),
+    )
