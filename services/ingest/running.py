@@ -10,13 +10,15 @@ from typing import Any, cast
 
 from antiphon.blobs import Blobs
 from antiphon.bus import Call, OutputEvent
-from antiphon.errors import Cancelled, DeadlineExceeded, Failure, JobFailed
+from antiphon.errors import Cancelled, DeadlineExceeded, Failure, JobFailed, Unavailable
 from antiphon.schemas import BlobRef, Job, Outcome, now_ms
 from services.ingest.platform import Platform
 
 _SLACK_S = 2.0
 """A job that expires says so itself; only when no worker is left to say it does this process."""
 _CANCEL_PATIENCE_S = 30.0
+_KEEP_S = 600
+"""The result goes back at once; it is kept only so that a copy of the job finds it."""
 
 
 class RunningJob:
@@ -72,8 +74,10 @@ class RunningJob:
 async def running(platform: Platform, job: Job, *, audio: BlobRef | None = None) -> AsyncIterator[RunningJob]:
     """Submit `job`; leaving the block before its end cancels it. Raises `Overloaded`, `Unavailable`."""
     timeout_s = platform.settings.request_timeout.total_seconds()
-    job = job.model_copy(update={"deadline_ms": now_ms() + round(timeout_s * 1000)})
+    job = job.model_copy(update={"deadline_ms": now_ms() + round(timeout_s * 1000), "keep_s": _KEEP_S})
     try:
+        if not await platform.bus.attended(job.kind):
+            raise Unavailable(f"No worker for '{job.kind}' is running. Please try again later.", retry_after_s=10.0)
         call = await platform.caller.submit(job)
     except BaseException:
         platform.aftercare.adopt(_discard(platform.blobs, audio))

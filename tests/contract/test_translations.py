@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 
-CLIP, MEANING = "pt/ola_mundo.wav", "Hello world."
+CLIP, MEANING = "ja/konnichiwa_sekai.wav", "Hello world."
 
 
 @pytest.fixture

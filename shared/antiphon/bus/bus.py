@@ -123,6 +123,13 @@ class Bus:
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
 
+    async def attended(self, kind: Kind) -> bool:
+        """Tell whether a worker of this lane lives or has lived a minute ago. Raises `Unavailable`."""
+        try:
+            return bool(await self.scripts.outbox.call("EXISTS", LaneKeys(kind).attended))
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+
     async def status(self) -> dict[Kind, LaneStatus]:
         """Return the state of every lane. Raises `Unavailable`."""
         try:

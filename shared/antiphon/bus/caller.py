@@ -128,6 +128,9 @@ class Call:
             result = None
         if result is not None:
             self._reader.deliver(self.job_id, result)
+            # Who has stopped waiting for the reply may still ask for the outcome.
+            if not self._reply.done():
+                self._reply.set_result(result)
         elif self._job.deadline_ms is not None and time.time() * 1000 > self._job.deadline_ms + _LATE_S * 1000:
             raise DeadlineExceeded("The deadline passed before the job was done.")
 

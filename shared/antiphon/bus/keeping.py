@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 _TEND_S = 0.5
 _BEAT_S = 2.0
 _BEAT_TTL_S = 30
+_ATTENDED_S = 60
 _IDLE_CONSUMER_MS = 10 * 60_000
 
 
@@ -133,7 +134,8 @@ class Keeper:
                 "rate": round(self.pace.measure(time.monotonic()), 3),
             }
         )
-        await self._scripts.run("beat", (self._keys.workers,), self._consumer, report, _BEAT_TTL_S)
+        keys = (self._keys.workers, self._keys.attended)
+        await self._scripts.run("beat", keys, self._consumer, report, _BEAT_TTL_S, _ATTENDED_S)
 
     async def listen(self) -> None:
         """Follow the control stream: what is missed while the server is away, renewal and reclaim find out later."""

@@ -52,6 +52,11 @@ class LaneKeys:
         return f"workers:{{{self.kind}}}"
 
     @property
+    def attended(self) -> str:
+        """Short-lived mark: a worker has reported lately, so that one that restarts is not missed."""
+        return f"attended:{{{self.kind}}}"
+
+    @property
     def tended(self) -> str:
         """Short-lived lock: somebody has just tended the lane."""
         return f"tended:{{{self.kind}}}"

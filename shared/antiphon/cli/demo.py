@@ -41,7 +41,7 @@ it was the spring of hope, it was the winter of despair, we had everything befor
 we were all going direct to Heaven, we were all going direct the other way. In short, the period was so far like the
 present period, that some of its noisiest authorities insisted on its being received, for good or for evil, in the
 superlative degree of comparison only."""
-FOREIGN_CLIP, FOREIGN_LANGUAGE, FOREIGN_MEANING = "pt/ola_mundo", "Portuguese", "Hello world."
+FOREIGN_CLIP, FOREIGN_LANGUAGE, FOREIGN_MEANING = "ja/konnichiwa_sekai", "Japanese", "Hello world."
 # Far above what the models reach, far below what a broken step gives.
 LARGEST_ERROR = 0.25
 LARGEST_TRANSLATION_ERROR = 0.5

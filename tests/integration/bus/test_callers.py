@@ -205,6 +205,15 @@ async def test_the_state_of_a_lane_is_told(server: Server, bus: Bus) -> None:
     assert (await bus.status())["transcribe"].workers == 0
 
 
+async def test_a_lane_is_attended_for_a_while_after_its_last_worker(server: Server, bus: Bus) -> None:
+    assert not await bus.attended("transcribe")
+    async with serve(bus, Handler()):
+        assert await bus.attended("transcribe")
+    # A worker that restarts is not missed by those who wait.
+    assert await bus.attended("transcribe")
+    assert 0 < server.do("TTL", "attended:{transcribe}") <= 60
+
+
 async def test_a_lost_reply_is_made_up_for_by_the_stored_result(server: Server, bus: Bus) -> None:
     handler = Handler(hold=True)
     async with bus.caller() as caller, serve(bus, handler):

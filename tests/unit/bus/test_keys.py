@@ -139,6 +139,7 @@ def test_no_two_kinds_of_key_have_the_same_name() -> None:
         keys.control,
         keys.workers,
         keys.tended,
+        keys.attended,
         keys.result("x"),
         keys.output("x"),
         keys.fence("x"),

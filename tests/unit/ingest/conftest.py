@@ -142,6 +142,9 @@ class MemoryBus:
     )
     error: Exception | None = None
 
+    async def attended(self, kind: Kind) -> bool:
+        return kind in self.workers
+
     async def ping(self) -> None:
         if self.error:
             raise self.error

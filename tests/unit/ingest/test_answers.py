@@ -289,6 +289,16 @@ async def test_a_job_that_nobody_finishes_ends_as_504(open_door: Any, url: str, 
             await door.caller.calls[0].cancelled.wait()
 
 
+@pytest.mark.parametrize(("url", "body"), [("/v1/audio/transcriptions", WHOLE), ("/v1/audio/speech", {"json": SPEECH})])
+async def test_a_lane_without_workers_refuses_at_once(door: Any, url: str, body: dict[str, Any]) -> None:
+    door.bus.workers.clear()
+    reply = await door.client.post(url, **body)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "service_unavailable")
+    assert reply.headers["retry-after"] == "10"
+    assert door.caller.calls == []
+    await door.eventually(lambda: not door.blobs())
+
+
 @pytest.mark.parametrize(("status", "expected"), [("expired", 504), ("cancelled", 499)])
 async def test_a_job_ended_by_somebody_else_says_so(door: Any, status: str, expected: int) -> None:
     async def work(call: Any) -> None:
