@@ -5,10 +5,11 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PLATFORM := .venv/.platform
 DEVELOP := .venv/.develop
+LOCK_OPTIONS := --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo up weights test check bench lock
+.PHONY: help demo up weights test test-bus test-models check bench lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -23,9 +24,18 @@ weights: $(PLATFORM) ## Fetch the models into the cache (ANTIPHON_CACHE_DIR)
 	@$(BIN)/antiphon models pull
 
 test: $(DEVELOP) ## Install, check, and run all tests: the fast ones first
-	@$(BIN)/antiphon models pull
+	@$(BIN)/antiphon models pull --all
 	@$(MAKE) check
-	$(BIN)/python -m pytest -q tests/integration tests/contract tests/chaos
+	@# The bus's tests wait for clocks and killed processes while the models' tests keep the cores busy: side by side.
+	@$(MAKE) --jobs=2 --output-sync=target test-bus test-models
+
+test-bus: $(DEVELOP)
+	$(BIN)/python -m pytest -q tests/integration/bus tests/integration/blobs tests/integration/models \
+		tests/integration/server tests/chaos
+
+test-models: $(DEVELOP)
+	$(BIN)/python -m pytest -q tests/contract tests/integration/audio tests/integration/recognition \
+		tests/integration/synthesizer tests/integration/supervisor
 
 check: $(DEVELOP) ## Lint, format, types, import rules, unit tests
 	$(BIN)/ruff check .
@@ -40,10 +50,8 @@ bench: $(DEVELOP) ## Measure the bus, the door and the models against the bare l
 
 lock: ## Resolve requirements/*.in anew into the lock files (needs uv)
 	@command -v uv > /dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv" >&2; exit 1; }
-	uv pip compile --python-version 3.11 --universal --generate-hashes --no-header --no-annotate \
-		--output-file requirements/platform.lock requirements/platform.in
-	uv pip compile --python-version 3.11 --universal --generate-hashes --no-header --no-annotate \
-		--output-file requirements/develop.lock requirements/develop.in
+	uv pip compile $(LOCK_OPTIONS) --output-file requirements/platform.lock requirements/platform.in
+	uv pip compile $(LOCK_OPTIONS) --output-file requirements/develop.lock requirements/develop.in
 
 # The stamps are newer than what they were made from: a second run installs nothing.
 $(PLATFORM): requirements/platform.lock pyproject.toml shared/pyproject.toml

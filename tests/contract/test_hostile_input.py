@@ -14,9 +14,11 @@ import httpx
 import numpy as np
 import openai
 import pytest
+import redis
 
 from antiphon.bus import Bus
 from antiphon.settings import BusSettings
+from tests.contract.conftest import Served
 from tests.integration.audio.files import FLOAT, encoded, tone, wav, wav16
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
@@ -38,13 +40,31 @@ def post(http: httpx.Client, content: bytes, name: str = "audio.wav", **fields: 
     return reply
 
 
-@pytest.fixture(autouse=True)
-def _still_served(http: httpx.Client, clips: Path) -> Iterator[None]:
-    """Whatever a test did, the workers that were there before are there and work."""
+@pytest.fixture(scope="module", autouse=True)
+def _recognised_in_the_end(platform: Served, clips: Path) -> Iterator[None]:
+    """After all of it the recogniser still recognises."""
     yield
-    reply = post(http, (clips / "en/hello_world.wav").read_bytes())
+    with httpx.Client(base_url=platform.root_url, headers={"api-key": platform.api_key}, timeout=100) as http:
+        reply = post(http, (clips / "en/hello_world.wav").read_bytes())
     assert reply.status_code == 200, reply.text
     assert "world" in reply.json()["text"].lower()
+
+
+@pytest.fixture(autouse=True)
+def _unharmed(platform: Served, http: httpx.Client) -> Iterator[None]:
+    """Whatever a test did, the same worker process as before is there and serves."""
+    before = workers(platform)
+    yield
+    reply = post(http, wav16(tone(0.5, 16_000)))
+    assert reply.status_code == 200, reply.text
+    assert workers(platform) == before
+
+
+def workers(platform: Served) -> set[bytes]:
+    """Return the names of the living transcribers; each holds the number of its process."""
+    with redis.Redis.from_url(platform.redis_url) as client:
+        names: Any = client.hkeys("workers:{transcribe}")
+    return set(names)
 
 
 HOPELESS = {
