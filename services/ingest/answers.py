@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from antiphon.bus import OutputEvent
 from antiphon.errors import AntiphonError, Failure
 from antiphon.models import PublicModel
-from antiphon.schemas import AudioFormat, BlobRef, Delta, Job, Outcome, Speech, Transcript
+from antiphon.schemas import MEDIA_TYPES, AudioFormat, BlobRef, Delta, Job, Outcome, Speech, Transcript
 from services.ingest.disconnect import unless_gone
 from services.ingest.errors_openai import error_object
 from services.ingest.formats.growing import Addition, GrowingText
@@ -31,14 +31,6 @@ from services.ingest.sse import EventStream
 Answer = Callable[[RunningJob, Send], Coroutine[Any, Any, None]]
 """Waits for a job and sends what it gives."""
 
-MEDIA_TYPES: dict[AudioFormat, str] = {
-    "mp3": "audio/mpeg",
-    "opus": "audio/ogg",
-    "aac": "audio/aac",
-    "flac": "audio/flac",
-    "wav": "audio/wav",
-    "pcm": "audio/pcm",
-}
 _LOG = logging.getLogger("antiphon.ingest")
 _FOREVER_S = float("inf")
 

@@ -15,16 +15,7 @@ from numpy.typing import NDArray
 
 from antiphon.audio.resample import Resampler
 from antiphon.audio.samples import SPEECH_RATE, Samples
-from antiphon.schemas import AudioFormat
-
-MEDIA_TYPES: dict[AudioFormat, str] = {
-    "mp3": "audio/mpeg",
-    "opus": "audio/ogg",
-    "aac": "audio/aac",
-    "flac": "audio/flac",
-    "wav": "audio/wav",
-    "pcm": "audio/pcm",
-}
+from antiphon.schemas import MEDIA_TYPES, AudioFormat
 
 _UNKNOWN_SIZE = 0xFFFF_FFFF
 

@@ -6,6 +6,7 @@ from antiphon.schemas.errors import ErrorInfo
 from antiphon.schemas.jobs import (
     JOB,
     JOB_SCHEMAS,
+    MEDIA_TYPES,
     AnyJob,
     AudioFormat,
     Chunking,
@@ -33,6 +34,7 @@ from antiphon.schemas.results import (
 __all__ = [
     "JOB",
     "JOB_SCHEMAS",
+    "MEDIA_TYPES",
     "PRIORITIES",
     "AnyJob",
     "AudioFormat",

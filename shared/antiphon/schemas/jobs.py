@@ -13,6 +13,16 @@ from antiphon.schemas.blobs import BlobRef
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 
+MEDIA_TYPES: dict[AudioFormat, str] = {
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",
+}
+"""What speech in each format is sent as."""
+
 
 def new_job_id() -> str:
     """Return an id that sorts by time: `job_`, 11 hex digits of milliseconds, 16 random ones."""

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from antiphon.audio.encode import MEDIA_TYPES, Encoder
+from antiphon.audio.encode import Encoder
 from antiphon.audio.samples import Samples
-from antiphon.schemas import AudioFormat
+from antiphon.schemas import MEDIA_TYPES, AudioFormat
 from tests.integration.audio.files import tone
 
 pytestmark = pytest.mark.integration
