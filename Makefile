@@ -31,7 +31,7 @@ test: $(DEVELOP) ## Install, check, and run all tests: the fast ones first
 
 test-bus: $(DEVELOP)
 	$(BIN)/python -m pytest -q tests/integration/bus tests/integration/blobs tests/integration/models \
-		tests/integration/server tests/chaos
+		tests/integration/runtime tests/integration/server tests/chaos
 
 test-models: $(DEVELOP)
 	$(BIN)/python -m pytest -q tests/contract tests/integration/audio tests/integration/recognition \

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+TRY_AGAIN = 75
+"""Exit code of a process that may start a moment later: EX_TEMPFAIL."""
+
 
 class App(Protocol):
     """A process of the platform."""
@@ -65,11 +68,13 @@ class Worker:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Load, take jobs until told to stop, drain."""
-        async with (
-            Bus.open(self.settings.bus) as bus,
-            open_blobs(self.settings.blobs, bus.values) as blobs,
-            self.open(blobs) as handler,
-        ):
+        async with Bus.open(self.settings.bus) as bus:
+            # Before the model is loaded, which takes seconds.
+            await bus.ping()
+            await self._serve(bus, stop)
+
+    async def _serve(self, bus: Bus, stop: asyncio.Event) -> None:
+        async with open_blobs(self.settings.blobs, bus.values) as blobs, self.open(blobs) as handler:
             # Loading leaves much that lives as long as the process: the collector need not visit it again.
             gc.collect()
             gc.freeze()
@@ -80,14 +85,18 @@ class Worker:
 
 
 def run(app: App) -> NoReturn:
-    """Run until SIGTERM or SIGINT, then exit. What cannot start says why in one line on stderr and exits with 78."""
+    """Run until SIGTERM or SIGINT, then exit with 0.
+
+    What cannot start says why in one line on stderr, and exits with 75 if it may a moment later, else with 78.
+    """
     configure_logging(app.name, level=app.log_level)
     flush = configure_tracing(app.name)
     try:
         uvloop.run(_serve(app))
     except AntiphonError as error:
         sys.stderr.write(f"{app.name} cannot start: {' '.join(error.message.split())}\n")
-        raise SystemExit(CANNOT_START) from None
+        # What says when to come back is a matter of time; anything else would end the same way again.
+        raise SystemExit(CANNOT_START if error.retry_after_s is None else TRY_AGAIN) from None
     finally:
         flush()
     raise SystemExit(0)
