@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.servers import Server, programs, running
+
+
+# No test here is about time, and a machine with other work takes longer.
+hypothesis.settings.register_profile("antiphon", deadline=None)
+hypothesis.settings.load_profile("antiphon")
 
 
 @pytest.fixture(scope="session", params=sorted(programs()))

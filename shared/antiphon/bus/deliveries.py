@@ -1,18 +1,10 @@
-"""What a worker holds: entries of its lane, and the attempts it makes at their jobs."""
+"""Entries of a lane in a worker's hands, and how fast it ends them."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
 
-from antiphon.schemas import PRIORITIES, Job
-
-if TYPE_CHECKING:
-    from antiphon.bus.wire import Envelope
-    from antiphon.bus.work import Work
-
-JobT = TypeVar("JobT", bound=Job)
+from antiphon.schemas import PRIORITIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +22,6 @@ class Delivery:
     def place(self) -> str:
         """Where on the lane it is: entries of two streams may have the same id."""
         return f"{PRIORITIES[self.lane]}_{self.entry.decode()}"
-
-
-@dataclass(slots=True)
-class Running:
-    """A delivery and the task that works on it."""
-
-    delivery: Delivery
-    task: asyncio.Task[None]
-    job_id: str = ""
-    work: Work | None = None
-
-    def stop(self, reason: Exception) -> None:
-        """Tell the handler, then interrupt it where it waits."""
-        if self.work is not None:
-            self.work.stop(reason)
-        self.task.cancel()
 
 
 @dataclass(slots=True)
@@ -84,19 +60,3 @@ class Pace:
         if self._since is not None:
             self.busy_s += now - self._since
             self._since = None
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt(Generic[JobT]):
-    """One attempt at the job of a delivery, numbered from 1."""
-
-    delivery: Delivery
-    envelope: Envelope
-    job: JobT
-    work: Work
-    number: int
-    started_ms: int
-
-
-Held = dict[tuple[int, bytes], Running]
-"""Deliveries in hand, by stream index and entry."""

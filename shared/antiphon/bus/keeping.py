@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from antiphon.bus.attempts import Held
 from antiphon.bus.connection import BLOCK_MS, newest_id, pairs_of
-from antiphon.bus.deliveries import Delivery, Held, Pace
+from antiphon.bus.deliveries import Delivery, Pace
 from antiphon.bus.keys import GROUP, LaneKeys
 from antiphon.bus.line import Line
 from antiphon.bus.work import LeaseLost, cancelled

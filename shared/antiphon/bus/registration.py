@@ -18,7 +18,7 @@ from antiphon.schemas import Job, Kind, Schema
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from antiphon.bus.deliveries import Attempt
+    from antiphon.bus.attempts import Attempt
     from antiphon.bus.scripts import Scripts
     from antiphon.bus.work import Handler
     from antiphon.settings import BusSettings

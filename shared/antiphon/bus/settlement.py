@@ -24,7 +24,8 @@ from antiphon.schemas import PRIORITIES, ErrorInfo, Status, now_ms
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from antiphon.bus.deliveries import Attempt, Delivery
+    from antiphon.bus.attempts import Attempt
+    from antiphon.bus.deliveries import Delivery
     from antiphon.bus.scripts import Scripts
     from antiphon.settings import BusSettings
 

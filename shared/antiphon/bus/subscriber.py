@@ -18,8 +18,9 @@ from faststream.redis.subscriber.usecases import StreamSubscriber
 from faststream.response import ensure_response
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
+from antiphon.bus.attempts import Attempt, Held, Running
 from antiphon.bus.connection import BLOCK_MS, TRANSIENT, pairs_of
-from antiphon.bus.deliveries import Attempt, Delivery, Held, Pace, Running
+from antiphon.bus.deliveries import Delivery, Pace
 from antiphon.bus.keeping import Keeper
 from antiphon.bus.keys import GROUP, LaneKeys
 from antiphon.bus.line import Line, entries_of

@@ -10,9 +10,10 @@ from typing import Any, ClassVar, cast, get_args
 import pytest
 from redis.asyncio import Redis
 
+from antiphon.bus.attempts import Attempt, Running
 from antiphon.bus.caller import Caller
 from antiphon.bus.dead import DeadLetter, DeadLetters
-from antiphon.bus.deliveries import Attempt, Delivery, Pace, Running
+from antiphon.bus.deliveries import Delivery, Pace
 from antiphon.bus.keeping import Keeper
 from antiphon.bus.keys import LaneKeys
 from antiphon.bus.output import Output
