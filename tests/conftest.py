@@ -10,7 +10,6 @@ import pytest
 
 from tests.servers import Server, programs, running
 
-
 # No test here is about time, and a machine with other work takes longer.
 hypothesis.settings.register_profile("antiphon", deadline=None)
 hypothesis.settings.load_profile("antiphon")
