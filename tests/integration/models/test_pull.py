@@ -24,10 +24,12 @@ from tests.integration.models.conftest import CONTENT, WHEEL_NAME, Index, make_w
 pytestmark = pytest.mark.integration
 
 PULLER = """
-import sys
+import signal, sys
 from pathlib import Path
 from antiphon.models import Manifest, WeightStore
 from antiphon.models.pull import pull
+# Who runs the tests in the background has SIGINT ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 store = WeightStore(Path(sys.argv[1]), manifest=Manifest.model_validate_json(sys.argv[2]))
 pull(["things"], store)
 """
