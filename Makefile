@@ -5,11 +5,12 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PLATFORM := .venv/.platform
 DEVELOP := .venv/.develop
+WHOLE := tests/integration/recognition/ tests/integration/supervisor/
 LOCK_OPTIONS := --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo up weights test test-bus test-models check bench lock
+.PHONY: help demo up weights test test-parts test-platform check bench lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,15 +28,13 @@ test: $(DEVELOP) ## Install, check, and run all tests: the fast ones first
 	@$(BIN)/antiphon models pull --all
 	@$(MAKE) check
 	@# The bus's tests wait for clocks and killed processes while the models' tests keep the cores busy: side by side.
-	@$(MAKE) --jobs=2 --output-sync=target test-bus test-models
+	@$(MAKE) --jobs=2 --output-sync=target test-parts test-platform
 
-test-bus: $(DEVELOP)
-	$(BIN)/python -m pytest -q tests/integration/bus tests/integration/blobs tests/integration/models \
-		tests/integration/runtime tests/integration/server tests/chaos
+test-parts: $(DEVELOP)
+	$(BIN)/python -m pytest -q tests/chaos $(filter-out $(WHOLE),$(wildcard tests/integration/*/))
 
-test-models: $(DEVELOP)
-	$(BIN)/python -m pytest -q tests/contract tests/integration/audio tests/integration/recognition \
-		tests/integration/synthesizer tests/integration/supervisor
+test-platform: $(DEVELOP)
+	$(BIN)/python -m pytest -q tests/contract $(WHOLE)
 
 check: $(DEVELOP) ## Lint, format, types, import rules, unit tests
 	$(BIN)/ruff check .
