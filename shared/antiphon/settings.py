@@ -21,11 +21,6 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "antiphon"
 
 
-def default_state_dir() -> Path:
-    """Return where this machine keeps its data: `$XDG_STATE_HOME/antiphon`, else `~/.local/state/antiphon`."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "antiphon"
-
-
 def process_name() -> str:
     """Return a name for this process that no other living process has."""
     return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"

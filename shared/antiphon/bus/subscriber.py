@@ -76,7 +76,6 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
     async def start(self) -> None:
         """Create the groups, then begin to read. Raises `redis.RedisError` when the server is away."""
         self.held: Held = {}
-        self.last_read = time.monotonic()
         self._taking = asyncio.Lock()
         self._slot_freed = asyncio.Event()
         self._line = Line(self.redis)
@@ -195,7 +194,6 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
                 return True
             names = (*self.keys.streams, self.keys.cancelled)
             cancels, taken = await self.scripts.run("take", names, GROUP, self.consumer, free, order)
-            self.last_read = time.monotonic()
             for lane, entries in taken:
                 for entry, flat in entries:
                     self._begin(Delivery(lane - 1, entry, pairs_of(flat), 1, cancels > 0))
@@ -211,7 +209,6 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
         reply, cancels = await self._line.exchange(
             [(*group, "STREAMS", *streams, ">", ">", ">"), ("ZCARD", self.keys.cancelled)]
         )
-        self.last_read = time.monotonic()
         more = False
         surplus: list[Delivery] = []
         for stream, entries in entries_of(reply):
