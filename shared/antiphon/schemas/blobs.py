@@ -8,7 +8,7 @@ from antiphon.schemas.base import Schema
 
 
 class BlobRef(Schema):
-    """Bytes at `redis:KEY`, `file:NAME` or `s3:NAME` in the platform's own stores, or inline as `data:;base64,…`."""
+    """Bytes in the platform's own stores (`redis:KEY`, `file:NAME`, `s3:NAME`), at `https:…`, or inline as `data:…`."""
 
     uri: str = Field(min_length=1)
     size: int | None = Field(default=None, ge=0, description="bytes")

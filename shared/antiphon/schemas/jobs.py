@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 
 from antiphon.schemas.base import Kind, Schema
 from antiphon.schemas.blobs import BlobRef
+from antiphon.schemas.webhooks import WebhookTarget
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 
@@ -46,8 +47,12 @@ class Job(Schema):
         default=None, ge=0, le=2**53, description="epoch milliseconds; settled `expired` after it"
     )
     stream: bool = Field(default=False, description="write partial output to the job's output stream")
-    keep_s: int = Field(default=86_400, ge=10, le=30 * 86_400, description="seconds for which the result is kept")
+    keep_s: int = Field(default=86_400, ge=10, le=31 * 86_400, description="seconds for which the result is kept")
     metadata: dict[str, str] = Field(default_factory=dict)
+    parent: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.:-]{1,128}$", description="batch it belongs to")
+    announce: bool = Field(default=True, description="write how it ends to the lane's event stream")
+    tracked: bool = Field(default=False, description="keep the record that its admission made up to date")
+    webhook: WebhookTarget | None = Field(default=None, description="where its events go besides registered endpoints")
 
 
 class Chunking(Schema):
@@ -79,6 +84,7 @@ class TranscribeJob(Job):
     audio: BlobRef
     model: str
     options: RecognitionOptions = RecognitionOptions()
+    discard_audio: bool = Field(default=False, description="delete the audio when the job has ended for good")
 
 
 class TranslateJob(Job):
@@ -88,10 +94,11 @@ class TranslateJob(Job):
     audio: BlobRef
     model: str
     options: RecognitionOptions = RecognitionOptions()
+    discard_audio: bool = Field(default=False, description="delete the audio when the job has ended for good")
 
 
 class SynthesizeJob(Job):
-    """Text to speech; the encoded audio goes to the job's output stream."""
+    """Text to speech. The encoded audio goes to the job's output stream, or to a blob when it has none."""
 
     kind: Literal["synthesize"] = "synthesize"
     text: str = Field(min_length=1, max_length=4096)
@@ -103,6 +110,19 @@ class SynthesizeJob(Job):
     stream: bool = True
 
 
+class WebhookJob(Job):
+    """One event on its way to one receiver."""
+
+    kind: Literal["webhook"] = "webhook"
+    event_id: str
+    event_type: str
+    body: str = Field(description="the JSON that is signed and sent, byte for byte")
+    endpoint: str | None = Field(default=None, description="id of a registered endpoint")
+    url: str | None = Field(default=None, description="receiver of this job alone")
+    secret: str | None = None
+    announce: bool = False
+
+
 AnyJob = Annotated[TranscribeJob | TranslateJob | SynthesizeJob, Field(discriminator="kind")]
 JOB: TypeAdapter[TranscribeJob | TranslateJob | SynthesizeJob] = TypeAdapter(AnyJob)
 
@@ -110,5 +130,6 @@ JOB_SCHEMAS: dict[Kind, type[Job]] = {
     "transcribe": TranscribeJob,
     "translate": TranslateJob,
     "synthesize": SynthesizeJob,
+    "webhook": WebhookJob,
 }
 """The schema of the jobs of each lane."""

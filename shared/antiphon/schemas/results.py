@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from antiphon.schemas.base import Schema
+from antiphon.schemas.blobs import BlobRef
 from antiphon.schemas.errors import ErrorInfo
 
 Status = Literal["completed", "failed", "cancelled", "expired"]
@@ -76,7 +77,7 @@ class Progress(Schema):
 
 
 class Speech(Schema):
-    """The result of a `synthesize` job; the audio itself is in the output stream."""
+    """The result of a `synthesize` job; the audio itself is in the output stream or in a blob."""
 
     media_type: str
     sample_rate: int = Field(description="Hz")
@@ -84,6 +85,14 @@ class Speech(Schema):
     size: int = Field(description="bytes of encoded audio")
     input_tokens: int
     output_tokens: int
+    audio: BlobRef | None = Field(default=None, description="where the audio is, for a job that is not streamed")
+
+
+class Delivered(Schema):
+    """The result of a `webhook` job: what the receiver answered."""
+
+    status_code: int
+    duration_ms: int
 
 
 class Outcome(Schema):
