@@ -19,8 +19,10 @@ import redis
 
 from antiphon.server.choice import find_bundled, read_version
 
-_OWNED = re.compile(rb"jobs:\{\w+\}:(hi|std|bulk|delayed|dead)|cancelled:\{\w+\}")
-"""Keys that live as long as their lane. Everything else must have a life span."""
+_OWNED = re.compile(
+    rb"jobs:\{\w+\}:(hi|std|bulk|delayed|dead)|(cancelled|events):\{\w+\}|registry:\w+:.+|secret:\w+"
+)
+"""Keys that live as long as their lane, or until their owner deletes them. Everything else must have a life span."""
 
 
 def programs() -> dict[str, Path]:

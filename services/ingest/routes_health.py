@@ -35,7 +35,7 @@ async def _lacking(platform: Platform) -> list[str]:
     try:
         async with asyncio.timeout(_PROBE_TIMEOUT_S):
             await platform.bus.ping()
-            lanes = await platform.bus.status()
+            lanes = await platform.bus.lanes()
     except (AntiphonError, TimeoutError):
         return ["redis"]
     return [f"{kind} worker" for kind in platform.settings.lanes if kind not in lanes or not lanes[kind].workers]

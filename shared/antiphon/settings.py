@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import AliasChoices, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 CANNOT_START = 78
 """Exit code of a process that will not start however often it is tried: EX_CONFIG."""
@@ -61,10 +63,14 @@ class BusSettings(Settings):
     """How long a worker that is told to stop lets its jobs run before it hands them back."""
     max_backlog: int = Field(default=2_000, ge=1)
     """Jobs waiting in one lane and priority above which new ones are refused."""
+    max_wait: timedelta = timedelta(minutes=2)
+    """How long a waiting caller's job may be expected to stay in line before new ones are refused."""
     max_bulk_backlog: int = Field(default=200_000, ge=1)
     """The same for the priority `bulk`."""
     output_ttl: timedelta = timedelta(minutes=10)
     """How long a streamed output can still be read after its last entry."""
+    replicas: int = Field(default=0, ge=0)
+    """Replicas of the server that must have a job before it counts as accepted."""
     dead_limit: int = Field(default=100_000, ge=1)
     """Dead letters kept per lane; the oldest go first."""
 
@@ -77,6 +83,37 @@ class BlobSettings(Settings):
     blob_inline_bytes: int = Field(default=64 * 1024, ge=0)
     """Payloads up to this size go to Redis when a `blob_url` is set."""
     blob_ttl: timedelta = timedelta(hours=24)
+    max_fetch_bytes: int = Field(default=1024**3, ge=1)
+    """Largest recording that is fetched from a URL."""
+
+
+class EgressSettings(Settings):
+    """Which hosts may be asked on behalf of strangers."""
+
+    egress_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    """Networks that are allowed although they are private, by http and on any port, too."""
+
+    @field_validator("egress_allow", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("["):
+            try:
+                return json.loads(value)
+            except ValueError:
+                raise ValueError("neither a JSON list nor networks separated by commas") from None
+        return [part.strip() for part in value.split(",") if part.strip()]
+
+    @field_validator("egress_allow")
+    @classmethod
+    def _check(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"not a network such as 10.0.0.0/8: {error}") from None
+        return networks
 
 
 class WorkerSettings(Settings):
@@ -84,6 +121,7 @@ class WorkerSettings(Settings):
 
     bus: BusSettings = Field(default_factory=BusSettings)
     blobs: BlobSettings = Field(default_factory=BlobSettings)
+    egress: EgressSettings = Field(default_factory=EgressSettings)
     cache_dir: Path = Field(default_factory=default_cache_dir)
     models_file: Path | None = None
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)

@@ -217,8 +217,8 @@ async def test_a_client_that_disconnects_cancels_its_job(platform: Any, reading:
     async with Bus.open(BusSettings(redis_url=platform.redis_url)) as bus:
 
         async def jobs() -> int:
-            lane = (await bus.status())["transcribe"]
-            return lane.pending + lane.backlog + lane.delayed
+            lane = (await bus.lanes())["transcribe"]
+            return lane.pending + lane.waiting + lane.delayed
 
         async with httpx.AsyncClient(
             base_url=platform.root_url, headers={"api-key": platform.api_key}, trust_env=False, timeout=60

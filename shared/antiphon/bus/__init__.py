@@ -1,9 +1,37 @@
 """The bus: jobs, leases, outcomes and streamed output on Redis Streams. Nobody else imports faststream or redis."""
 
-from antiphon.bus.bus import Bus, LaneStatus
-from antiphon.bus.caller import Call, Caller
+from antiphon.bus.bus import Bus
+from antiphon.bus.caller import Admitted, Call, Caller
+from antiphon.bus.dead import DeadLetter, DeadLetters
+from antiphon.bus.events import Announcement, EventReader
+from antiphon.bus.following import FollowedEvent
 from antiphon.bus.keys import LaneKeys
+from antiphon.bus.lanes import JobView, LaneView
+from antiphon.bus.policy import RetryPolicy
+from antiphon.bus.registry import Journal, Registry
 from antiphon.bus.replies import OutputEvent
-from antiphon.bus.work import Handler, Work
+from antiphon.bus.values import Values
+from antiphon.bus.work import Handler, Postponed, Work
 
-__all__ = ["Bus", "Call", "Caller", "Handler", "LaneKeys", "LaneStatus", "OutputEvent", "Work"]
+__all__ = [
+    "Admitted",
+    "Announcement",
+    "Bus",
+    "Call",
+    "Caller",
+    "DeadLetter",
+    "DeadLetters",
+    "EventReader",
+    "FollowedEvent",
+    "Handler",
+    "JobView",
+    "Journal",
+    "LaneKeys",
+    "LaneView",
+    "OutputEvent",
+    "Postponed",
+    "Registry",
+    "RetryPolicy",
+    "Values",
+    "Work",
+]

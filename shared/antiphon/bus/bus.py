@@ -3,49 +3,39 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
+from antiphon.bus.batches import Batches
 from antiphon.bus.caller import Caller
+from antiphon.bus.clock import ServerClock
 from antiphon.bus.connection import connect, unavailable
 from antiphon.bus.dead import DeadLetters
-from antiphon.bus.keys import GROUP, LaneKeys
+from antiphon.bus.events import EventReader
+from antiphon.bus.following import FollowedEvent, Following
+from antiphon.bus.keys import LaneKeys
+from antiphon.bus.lanes import JobView, Lanes, LaneView
 from antiphon.bus.outbox import Outbox
+from antiphon.bus.records import Records
+from antiphon.bus.registry import Journal, Registry, shared_secret
 from antiphon.bus.scripts import SCRIPTS, Scripts
 from antiphon.bus.values import Values
 from antiphon.schemas import Job, Kind
 from antiphon.settings import process_name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
+    from datetime import timedelta
 
     from redis.asyncio import Redis
 
+    from antiphon.bus.policy import RetryPolicy
+    from antiphon.bus.settlement import Settled
     from antiphon.bus.work import Handler
     from antiphon.settings import BusSettings
 
 JobT = TypeVar("JobT", bound=Job)
-
-_ALIVE_MS = 10_000
-"""Age of the report of a worker that counts as living."""
-
-
-@dataclass(frozen=True, slots=True)
-class LaneStatus:
-    """A lane at one moment."""
-
-    workers: int
-    """Living worker processes."""
-    backlog: int
-    """Jobs that nobody has taken yet."""
-    pending: int
-    """Jobs in the hands of workers."""
-    delayed: int
-    """Jobs that wait for another attempt."""
-    dead: int
-    """Dead letters."""
 
 
 class Bus:
@@ -55,6 +45,9 @@ class Bus:
         self.redis = redis
         self.scripts = scripts
         self.settings = settings
+        self.records = Records(scripts.outbox)
+        self.batches = Batches(scripts.outbox)
+        self._clock = ServerClock()
 
     @classmethod
     @asynccontextmanager
@@ -72,6 +65,60 @@ class Bus:
         """Small values with a life span."""
         return Values(self.scripts.outbox)
 
+    def now_ms(self) -> int:
+        """Return the server's clock in epoch milliseconds, as far as this process knows it."""
+        return self._clock.now_ms()
+
+    def registry(self, name: str) -> Registry:
+        """Return the things of that name that owners have."""
+        return Registry(self.scripts.outbox, name)
+
+    def journal(self, name: str, ttl: timedelta, cap: int) -> Journal:
+        """Return the histories of that name: about `cap` entries each, until `ttl` after the last."""
+        return Journal(self.scripts.outbox, name, ttl, cap)
+
+    async def shared_secret(self, name: str) -> bytes:
+        """Return 32 random bytes, made once and the same for all processes. Raises `Unavailable`."""
+        return await shared_secret(self.scripts.outbox, name)
+
+    def follow(
+        self, kind: Kind, job_id: str, *, after: str = "0-0", streamed: bool = True, idle_s: float
+    ) -> AsyncIterator[FollowedEvent | None]:
+        """Yield what becomes of a job: its output behind entry `after` if it is streamed, else its progress.
+
+        None stands for `idle_s` seconds of silence. The last event has the kind `outcome`. Raises `NotFound` when a
+        tracked job is deleted meanwhile, `Unavailable`.
+        """
+        following = Following(self.redis, self.scripts.outbox, kind, job_id, after=after)
+        return following.events(streamed=streamed, idle_s=idle_s)
+
+    @asynccontextmanager
+    async def events(
+        self, group: str, *, kinds: Sequence[Kind], consumer: str | None = None
+    ) -> AsyncIterator[EventReader]:
+        """Read what is announced on some lanes, as one consumer of a group."""
+        reader = EventReader(
+            self.redis,
+            self.scripts.outbox,
+            group=group,
+            consumer=consumer or process_name(),
+            kinds=kinds,
+            lease=self.settings.lease,
+        )
+        try:
+            yield reader
+        finally:
+            await reader.close()
+
+    async def lanes(self) -> dict[Kind, LaneView]:
+        """Return the state of every lane. Raises `Unavailable`."""
+        lanes = Lanes(self.redis, self.scripts)
+        return {kind: await lanes.view(kind) for kind in get_args(Kind)}
+
+    def jobs(self, kind: Kind, *, limit: int) -> AsyncIterator[JobView]:
+        """Yield jobs that are on a lane now. Raises `Unavailable`."""
+        return Lanes(self.redis, self.scripts).jobs(kind, limit=limit)
+
     def dead_letters(self, kind: Kind) -> DeadLetters:
         """Return the dead letters of a lane."""
         return DeadLetters(self.redis, self.scripts, kind)
@@ -79,7 +126,7 @@ class Bus:
     @asynccontextmanager
     async def caller(self) -> AsyncIterator[Caller]:
         """Publish jobs and await them under a name of this process's own."""
-        caller = Caller(self.redis, self.scripts, self.settings, process_name())
+        caller = Caller(self.redis, self.scripts, self.settings, process_name(), clock=self._clock)
         try:
             yield caller
         finally:
@@ -87,15 +134,27 @@ class Bus:
 
     @asynccontextmanager
     async def serve(
-        self, kind: Kind, schema: type[JobT], handler: Handler[JobT], *, concurrency: int
+        self,
+        kind: Kind,
+        schema: type[JobT],
+        handler: Handler[JobT],
+        *,
+        concurrency: int,
+        retry: RetryPolicy | None = None,
+        settled: Settled | None = None,
     ) -> AsyncIterator[Any]:
-        """Work on a lane until left; leaving drains it. Yields the running subscriber. Raises `Unavailable`."""
+        """Work on a lane until left; leaving drains it. Yields the running subscriber. Raises `Unavailable`.
+
+        `retry` is the lane's own policy in place of the settings'. `settled` is told of each job that ended here.
+        """
         # Only who works on jobs needs FastStream; a producer does without it.
         from faststream.redis import RedisBroker  # noqa: PLC0415
 
         from antiphon.bus.registration import subscribe  # noqa: PLC0415
 
-        broker = RedisBroker(self.settings.redis_url, logger=None, apply_types=False)  # type: ignore[arg-type]
+        settings = self.settings
+        # Of the broker only the shell is used; the connections are the bus's own.
+        broker = RedisBroker(logger=None, apply_types=False)  # type: ignore[arg-type]
         subscriber = subscribe(
             broker,
             kind,
@@ -103,9 +162,12 @@ class Bus:
             handler,
             redis=self.redis,
             scripts=self.scripts,
-            settings=self.settings,
+            settings=settings,
             consumer=process_name(),
             concurrency=concurrency,
+            clock=self._clock,
+            retry=retry,
+            settled=settled,
         )
         try:
             try:
@@ -129,33 +191,3 @@ class Bus:
             return bool(await self.scripts.outbox.call("EXISTS", LaneKeys(kind).attended))
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
-
-    async def status(self) -> dict[Kind, LaneStatus]:
-        """Return the state of every lane. Raises `Unavailable`."""
-        try:
-            return {kind: await self._lane_status(LaneKeys(kind)) for kind in get_args(Kind)}
-        except (RedisError, OSError) as error:
-            raise unavailable(error) from error
-
-    async def _lane_status(self, keys: LaneKeys) -> LaneStatus:
-        backlog = pending = 0
-        for stream in keys.streams:
-            try:
-                groups = await self.redis.xinfo_groups(stream)
-            except ResponseError:
-                continue
-            for group in groups:
-                if group["name"] == GROUP.encode():
-                    backlog += group.get("lag") or 0
-                    pending += group["pending"]
-        seconds, micros = await self.redis.time()
-        now = seconds * 1000 + micros // 1000
-        reports: dict[bytes, bytes] = await self.scripts.outbox.call("HGETALL", keys.workers)
-        workers = sum(now - int(report.split(b" ", 1)[0]) < _ALIVE_MS for report in reports.values())
-        return LaneStatus(
-            workers=workers,
-            backlog=backlog,
-            pending=pending,
-            delayed=await self.redis.zcard(keys.delayed),
-            dead=await self.redis.xlen(keys.dead),
-        )

@@ -5,26 +5,28 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import orjson
 from redis.exceptions import RedisError
 
 from antiphon.bus.connection import unavailable
 from antiphon.bus.keys import GROUP, LaneKeys
-from antiphon.bus.policy import wait_until_admitted_s
+from antiphon.bus.pace import LanePace
+from antiphon.bus.policy import most_waiting, wait_told_s
 from antiphon.bus.replies import Follower, OutputEvent, ReplyReader
 from antiphon.bus.tasks import end
-from antiphon.bus.wire import Envelope, seal_envelope
-from antiphon.errors import DeadlineExceeded, Overloaded
-from antiphon.schemas import Job, Kind, Outcome, Priority
+from antiphon.bus.wire import Envelope, pack, seal_envelope
+from antiphon.errors import DeadlineExceeded, Overloaded, Unavailable
+from antiphon.schemas import Job, JobRequest, Kind, Outcome, Priority
 from antiphon.telemetry import current_trace, producer_span, tracing_enabled
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Sequence
 
     from redis.asyncio import Redis
 
+    from antiphon.bus.clock import ServerClock
     from antiphon.bus.scripts import Scripts
     from antiphon.settings import BusSettings
 
@@ -36,12 +38,35 @@ _LATE_S = 2.0
 """How long after the deadline the worker's own word on it is awaited."""
 
 
+_REPLICATION_MS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A job that is on its lane."""
+
+    job_id: str
+    known: bool
+    """The idempotency key stood for an earlier job, whose id this is."""
+
+
 class Call:
     """A job that was accepted."""
 
-    def __init__(self, caller: Caller, job: Job, reader: ReplyReader, reply: asyncio.Future[bytes]) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        job: Job,
+        reader: ReplyReader,
+        reply: asyncio.Future[bytes],
+        *,
+        expires_in_s: float | None,
+    ) -> None:
         self.job_id = job.id
         self._job = job
+        if expires_in_s is None and job.deadline_ms is not None:
+            expires_in_s = (job.deadline_ms - caller.now_ms()) / 1000
+        self._expires_s = None if expires_in_s is None else time.monotonic() + expires_in_s
         self._caller = caller
         self._reader = reader
         self._reply = reply
@@ -131,70 +156,115 @@ class Call:
             # Who has stopped waiting for the reply may still ask for the outcome.
             if not self._reply.done():
                 self._reply.set_result(result)
-        elif self._job.deadline_ms is not None and time.time() * 1000 > self._job.deadline_ms + _LATE_S * 1000:
+        elif self._expires_s is not None and time.monotonic() > self._expires_s + _LATE_S:
             raise DeadlineExceeded("The deadline passed before the job was done.")
 
 
 class Caller:
     """Publishes jobs from one process and holds what is awaited. `async with Bus.caller()` makes one."""
 
-    def __init__(self, redis: Redis, scripts: Scripts, settings: BusSettings, name: str) -> None:
+    def __init__(self, redis: Redis, scripts: Scripts, settings: BusSettings, name: str, *, clock: ServerClock) -> None:
         self.scripts = scripts
+        self.now_ms = clock.now_ms
         self._redis = redis
         self._settings = settings
         self._name = name
+        self._pace = LanePace(scripts.outbox)
         self._readers: dict[Kind, ReplyReader] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._tracing = tracing_enabled()
 
-    async def submit(self, job: Job, *, priority: Priority = "std") -> Call:
+    async def submit(self, job: Job, *, priority: Priority = "std", expires_in_s: float | None = None) -> Call:
         """Put a job on its lane and wait for nothing but its admission. Raises `Overloaded` or `Unavailable`."""
         reader = self._reader(job.kind)
-        call = Call(self, job, reader, reader.expect(job.id))
+        call = Call(self, job, reader, reader.expect(job.id), expires_in_s=expires_in_s)
         if job.stream:
             call.follow()
             reader.wake()
-        span = producer_span(job.kind, job.id) if self._tracing else nullcontext()
         try:
-            with span:
-                await self.publish(job, priority=priority, reply=self._name)
+            await self.publish(job, priority=priority, reply=self._name, expires_in_s=expires_in_s)
         except BaseException:
             call.abandon()
             raise
         return call
 
     async def publish(
-        self, job: Job, *, priority: Priority = "std", reply: str | None = None, idempotency_key: str | None = None
-    ) -> str:
-        """Put a job on its lane; return its id, or that of the job which the same key stands for.
+        self,
+        job: Job,
+        *,
+        priority: Priority = "std",
+        reply: str | None = None,
+        idempotency_key: str | None = None,
+        expires_in_s: float | None = None,
+        request: JobRequest | None = None,
+    ) -> Admitted:
+        """Put a job on its lane, unless the same key stands for an earlier one.
 
-        Accepted means durable. Raises `Overloaded` when the backlog is full, `Unavailable` when the bus is.
+        `expires_in_s` is the deadline by the server's clock. With `request` a record is made in the same step. Accepted
+        means durable. Raises `Overloaded` when the backlog is full, `Unavailable` when the bus is.
         """
         keys = LaneKeys(job.kind)
-        trace = current_trace() if self._tracing else {}
-        envelope = Envelope(
-            data=job.model_dump_json().encode(),
-            traceparent=trace.get("traceparent"),
-            tracestate=trace.get("tracestate"),
-            reply=reply,
-        )
-        limit = self._settings.max_bulk_backlog if priority == "bulk" else self._settings.max_backlog
         stream = keys.jobs(priority)
-        dedupe = keys.idempotency(job.tenant, idempotency_key) if idempotency_key else stream
-        try:
-            verdict, detail = await self.scripts.admit(
-                (stream, dedupe),
-                group=GROUP,
-                limit=limit,
-                job_id=job.id,
-                dedupe_s=_IDEMPOTENCY_S if idempotency_key else 0,
-                fields=seal_envelope(envelope),
+        names = (
+            stream,
+            keys.idempotency(job.tenant, idempotency_key) if idempotency_key else stream,
+            keys.record(job.id) if request else stream,
+            keys.listing(job.tenant) if request else stream,
+            keys.promised(priority),
+        )
+        data = job.model_dump_json().encode()
+        rate = self._pace.rate(job.kind)
+        with producer_span(job.kind, job.id) if self._tracing else nullcontext():
+            trace = current_trace() if self._tracing else {}
+            envelope = Envelope(
+                data=data,
+                traceparent=trace.get("traceparent"),
+                tracestate=trace.get("tracestate"),
+                reply=reply,
             )
+            expires_in_ms = 0 if expires_in_s is None else max(1, round(expires_in_s * 1000))
+            verdict, detail = await self._durable(
+                self.scripts.admit(
+                    names,
+                    group=GROUP,
+                    limit=self._limit(priority, rate),
+                    job_id=job.id,
+                    dedupe_s=_IDEMPOTENCY_S if idempotency_key else 0,
+                    expires_in_ms=expires_in_ms,
+                    rate=rate,
+                    longest_wait_ms=round(self._settings.max_wait.total_seconds() * 1000),
+                    record_s=job.keep_s + expires_in_ms // 1000 if request else 0,
+                    record=_record(data, request) if request else b"",
+                    fields=seal_envelope(envelope),
+                )
+            )
+        if verdict == b"full":
+            wait_s = wait_told_s(int(detail))
+            raise Overloaded(
+                f"The backlog of {job.kind} jobs is full. Please retry after {max(wait_s, 1):.0f} seconds.",
+                retry_after_s=wait_s,
+            )
+        return Admitted(detail.decode() if verdict == b"known" else job.id, known=verdict == b"known")
+
+    def _limit(self, priority: Priority, rate: float) -> int:
+        if priority == "bulk":
+            return self._settings.max_bulk_backlog
+        return most_waiting(self._settings.max_backlog, rate=rate, max_wait_s=self._settings.max_wait.total_seconds())
+
+    async def _durable(self, admission: Awaitable[Sequence[bytes]]) -> Sequence[bytes]:
+        """Wait for what an admission says, and for the replicas that must have it."""
+        replicas = self._settings.replicas
+        try:
+            if not replicas:
+                return await admission
+            # It goes out behind the admission, and concerns all that went before it.
+            reached = self.scripts.outbox.call("WAIT", replicas, _REPLICATION_MS)
+            verdict = await admission
+            if await reached < replicas and verdict[0] != b"full":
+                raise Unavailable("The job store has too few replicas. Please try again shortly.", retry_after_s=2.0)
+            return verdict
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
-        if verdict == "full":
-            raise await self._overloaded(keys, int(detail), limit)
-        return detail if verdict == "known" else job.id
 
     async def cancel(self, kind: Kind, job_id: str) -> bool:
         """Ask for a job to be stopped; tell whether it had not ended. Raises `Unavailable`."""
@@ -221,14 +291,7 @@ class Caller:
             self._tasks.append(asyncio.create_task(reader.run(), name=f"replies-{kind}"))
         return reader
 
-    async def _overloaded(self, keys: LaneKeys, depth: int, limit: int) -> Overloaded:
-        try:
-            reports = await self.scripts.outbox.call("HGETALL", keys.workers)
-        except (RedisError, OSError) as error:
-            raise unavailable(error) from error
-        pairs = reports.items() if isinstance(reports, dict) else zip(reports[::2], reports[1::2], strict=True)
-        rates = [float(orjson.loads(report.split(b" ", 1)[1])["rate"]) for _, report in pairs]
-        wait_s = wait_until_admitted_s(depth, limit, rates)
-        return Overloaded(
-            f"The backlog of {keys.kind} jobs is full. Please retry after {wait_s:.0f} seconds.", retry_after_s=wait_s
-        )
+
+def _record(data: bytes, request: JobRequest) -> bytes:
+    """Return what is kept about a job from its beginning, as packed fields and values."""
+    return pack([b"job", data, b"request", request.model_dump_json().encode()])

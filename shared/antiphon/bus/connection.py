@@ -74,3 +74,8 @@ async def newest_id(redis: Redis, stream: str) -> bytes:
 def pairs_of(flat: Sequence[bytes]) -> dict[bytes, bytes]:
     """Return fields that a script gives one after the other as a mapping."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def hash_of(reply: Any) -> dict[bytes, bytes]:
+    """Return what HGETALL replied, a mapping under RESP3 and a list under RESP2."""
+    return dict(reply) if isinstance(reply, dict) else pairs_of(reply)

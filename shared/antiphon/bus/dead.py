@@ -69,7 +69,8 @@ class DeadLetters:
         """
         keys = LaneKeys(self.kind)
         names = (keys.dead, keys.jobs(letter.priority), keys.result(letter.job_id))
-        fields = [part for pair in letter.fields.items() for part in pair]
+        # Whoever puts it back wants it done, however late.
+        fields = [part for pair in letter.fields.items() if pair[0] != b"deadline" for part in pair]
         try:
             verdict = await self.scripts.run("replay", names, letter.entry, *fields)
         except (RedisError, OSError) as error:
@@ -77,6 +78,21 @@ class DeadLetters:
         if verdict == 0:
             raise NotFound(f"There is no dead letter {letter.entry}.")
         return bool(verdict == 1)
+
+    async def find(self, name: str) -> DeadLetter:
+        """Return the letter with this entry or job id, the newest of several. Raises `NotFound`."""
+        found = [letter async for letter in self.list() if name in {letter.entry, letter.job_id}]
+        if not found:
+            raise NotFound(f"There is no dead letter {name} on the lane {self.kind}.")
+        return found[-1]
+
+    async def drop(self, letter: DeadLetter) -> None:
+        """Delete one letter."""
+        try:
+            # No group reads this stream, so there is no lag to be spoiled.
+            await self.scripts.outbox.call("XDEL", LaneKeys(self.kind).dead, letter.entry)
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
 
     async def purge(self) -> int:
         """Delete all letters; return how many there were."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
+    from antiphon.bus.clock import ServerClock
     from antiphon.bus.scripts import Scripts
     from antiphon.settings import BusSettings
 
@@ -33,6 +34,10 @@ _BEAT_S = 2.0
 _BEAT_TTL_S = 30
 _ATTENDED_S = 60
 _IDLE_CONSUMER_MS = 10 * 60_000
+_EVENT_MS = 3 * 24 * 3600_000
+"""How long an event waits for a consumer group that does not read."""
+_UNREAD_EVENTS = 10_000
+"""Events that are kept where nobody reads them in a group."""
 
 
 class Keeper:
@@ -51,6 +56,8 @@ class Keeper:
         pace: Pace,
         taking: asyncio.Lock,
         begin: Callable[[Delivery], None],
+        clock: ServerClock,
+        bulk_room: Callable[[], int],
     ) -> None:
         self._redis = redis
         self.line = Line(redis)
@@ -63,6 +70,8 @@ class Keeper:
         self.pace = pace
         self._taking = taking
         self._begin = begin
+        self._clock = clock
+        self._bulk_room = bulk_room
         self._reclaim_now = asyncio.Event()
         # At once at first: nobody tells a new worker what was handed back before it came.
         self._reclaim_now.set()
@@ -101,8 +110,10 @@ class Keeper:
             if free <= 0:
                 self._owed = True
                 return
+            lease_ms = int(lease_s * 1000)
+            room = self._bulk_room()
             cursors, taken = await self._scripts.run(
-                "reclaim", self._keys.streams, GROUP, self._consumer, int(lease_s * 1000), free, *self._cursors
+                "reclaim", self._keys.streams, GROUP, self._consumer, lease_ms, free, *self._cursors, room
             )
             self._cursors = [cursor.decode() for cursor in cursors]
             for lane, entry, flat, deliveries in taken:
@@ -118,8 +129,10 @@ class Keeper:
         """Promote due jobs, trim, forget; one worker of the lane does it at a time."""
         await asyncio.sleep(_TEND_S * (0.75 + random.random() / 2))  # noqa: S311
         keys = self._keys
-        names = (*keys.streams, keys.delayed, keys.cancelled, keys.workers, keys.tended)
-        await self._scripts.run("tend", names, GROUP, int(_TEND_S * 800), _IDLE_CONSUMER_MS, int(5 * _BEAT_S * 1000))
+        names = (*keys.streams, keys.delayed, keys.cancelled, keys.workers, keys.tended, keys.events)
+        pause_ms, age_ms = int(_TEND_S * 800), int(5 * _BEAT_S * 1000)
+        limits = (pause_ms, _IDLE_CONSUMER_MS, age_ms, _EVENT_MS, _UNREAD_EVENTS)
+        await self._scripts.run("tend", names, GROUP, *limits)
 
     async def report(self) -> None:
         """Report to the lane, again and again."""
@@ -136,7 +149,9 @@ class Keeper:
             }
         )
         keys = (self._keys.workers, self._keys.attended)
-        await self._scripts.run("beat", keys, self._consumer, report, _BEAT_TTL_S, _ATTENDED_S)
+        asked_at_s = time.time()
+        server_ms = await self._scripts.run("beat", keys, self._consumer, report, _BEAT_TTL_S, _ATTENDED_S)
+        self._clock.learn(server_ms, asked_at_s=asked_at_s, answered_at_s=time.time())
 
     async def listen(self) -> None:
         """Follow the control stream: what is missed while the server is away, renewal and reclaim find out later."""

@@ -84,3 +84,28 @@ class LaneKeys:
     def idempotency(self, tenant: str, key: str) -> str:
         """Job id that an idempotency key stands for, with a TTL."""
         return f"dedupe:{{{self.kind}}}:{tenant}:{key}"
+
+    @property
+    def events(self) -> str:
+        """Stream of what became of jobs, for consumer groups; trimmed behind the slowest of them."""
+        return f"events:{{{self.kind}}}"
+
+    def record(self, job_id: str) -> str:
+        """Hash of what is kept about a tracked job, with a TTL."""
+        return f"record:{{{self.kind}}}:{job_id}"
+
+    def listing(self, tenant: str) -> str:
+        """Sorted set of a tenant's tracked jobs, scored by the millisecond of their making, with a TTL."""
+        return f"listing:{{{self.kind}}}:{tenant}"
+
+    def batch(self, batch_id: str) -> str:
+        """Hash of a batch and of how many of its jobs have ended, with a TTL."""
+        return f"batch:{{{self.kind}}}:{batch_id}"
+
+    def batches(self, tenant: str) -> str:
+        """Sorted set of a tenant's batches, scored by the millisecond of their making, with a TTL."""
+        return f"batches:{{{self.kind}}}:{tenant}"
+
+    def promised(self, priority: Priority) -> str:
+        """Millisecond at which the caller that was refused last was told to come back, with a TTL."""
+        return f"promised:{{{self.kind}}}:{priority}"

@@ -89,6 +89,8 @@ class Outbox:
         if unknown:
             # The server was restarted or failed over; nothing of these has been run.
             await self._line.exchange([("SCRIPT", "LOAD", source) for source in self._scripts.values()])
+            # What waits for replicas must wait for these as well.
+            unknown += [i for i, command in enumerate(commands) if command[0] == "WAIT"]
             again = await self._line.exchange([commands[i] for i in unknown])
             for i, reply in zip(unknown, again, strict=True):
                 replies[i] = reply

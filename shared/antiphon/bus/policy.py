@@ -1,4 +1,4 @@
-"""Pure rules: what becomes of a failed attempt, and how long a refused caller should wait."""
+"""Pure rules: what becomes of a failed attempt, and how many jobs may wait."""
 
 from __future__ import annotations
 
@@ -8,31 +8,41 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import timedelta
 
-_MIN_WAIT_S, _MAX_WAIT_S = 1.0, 600.0
-_UNKNOWN_WAIT_S = 5.0
+_LEAST_LINE = 8
+"""Waiting jobs that are admitted however slow the lane is."""
+_MOST_S = 600.0
+_UNKNOWN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Exponential backoff with jitter, up to a number of attempts."""
+    """Up to a number of attempts, after pauses that double, or those of a schedule."""
 
     max_attempts: int
     backoff: timedelta
     max_backoff: timedelta
+    schedule: tuple[timedelta, ...] = ()
+    """The pause after each attempt; the last one counts for all that follow."""
 
     def delay_ms(self, attempt: int, *, jitter: float, asked_s: float | None = None) -> int:
         """Return how long to wait after failed attempt number `attempt` (from 1); `jitter` is uniform in [0, 1)."""
-        wait_s = min(self.backoff.total_seconds() * 2 ** min(attempt - 1, 30), self.max_backoff.total_seconds())
-        return int(1000 * max(wait_s * (0.5 + jitter), asked_s or 0.0))
+        if self.schedule:
+            wait_s = self.schedule[min(attempt, len(self.schedule)) - 1].total_seconds() * (1 + jitter / 5)
+        else:
+            wait_s = min(self.backoff.total_seconds() * 2 ** min(attempt - 1, 30), self.max_backoff.total_seconds())
+            wait_s *= 0.5 + jitter
+        return int(1000 * max(wait_s, asked_s or 0.0))
 
     def exhausted(self, attempt: int) -> bool:
         """Tell whether attempt number `attempt` was the last one."""
         return attempt >= self.max_attempts
 
 
-def wait_until_admitted_s(depth: int, limit: int, rates: list[float]) -> float:
-    """Return seconds until a lane at `depth` is a tenth below `limit`; workers end jobs at `rates` per second."""
-    rate = sum(rates)
-    if rate <= 0:
-        return _UNKNOWN_WAIT_S
-    return min(max((depth - 0.9 * limit) / rate, _MIN_WAIT_S), _MAX_WAIT_S)
+def most_waiting(limit: int, *, rate: float, max_wait_s: float) -> int:
+    """Return how many jobs may wait where `rate` end in a second, so that none waits longer than `max_wait_s`."""
+    return limit if rate <= 0 else min(limit, max(_LEAST_LINE, int(rate * max_wait_s)))
+
+
+def wait_told_s(wait_ms: int) -> float:
+    """Return the seconds that a refused caller is told; a negative figure is unknown."""
+    return _UNKNOWN_S if wait_ms < 0 else min(wait_ms / 1000, _MOST_S)

@@ -11,7 +11,9 @@ from faststream.redis import RedisBroker, RedisStreamMessage, StreamSub
 from faststream.redis.subscriber.config import RedisSubscriberConfig, RedisSubscriberSpecificationConfig
 from faststream.redis.subscriber.specification import StreamSubscriberSpecification
 
+from antiphon.bus.clock import ServerClock
 from antiphon.bus.keys import GROUP, LaneKeys
+from antiphon.bus.policy import RetryPolicy
 from antiphon.bus.subscriber import LeasedSubscriber
 from antiphon.schemas import Job, Kind, Schema
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from antiphon.bus.attempts import Attempt
     from antiphon.bus.scripts import Scripts
+    from antiphon.bus.settlement import Settled
     from antiphon.bus.work import Handler
     from antiphon.settings import BusSettings
 
@@ -37,6 +40,9 @@ def subscribe(
     settings: BusSettings,
     consumer: str,
     concurrency: int,
+    clock: ServerClock | None = None,
+    retry: RetryPolicy | None = None,
+    settled: Settled | None = None,
 ) -> LeasedSubscriber[JobT]:
     """Register `handler` for a lane on a FastStream broker; it starts and stops with the broker."""
     keys = LaneKeys(kind)
@@ -58,6 +64,8 @@ def subscribe(
     subscriber.kind, subscriber.keys, subscriber.consumer = kind, keys, consumer
     subscriber.concurrency, subscriber.redis, subscriber.scripts = concurrency, redis, scripts
     subscriber.settings, subscriber.schema_of_job = settings, schema
+    subscriber.clock, subscriber.settled = clock or ServerClock(), settled
+    subscriber.retry = retry or RetryPolicy(settings.max_attempts, settings.backoff, settings.max_backoff)
     Registrator.subscriber(broker, subscriber)
     subscriber.add_call(parser_=_parse, decoder_=_decode, dependencies_=())
 

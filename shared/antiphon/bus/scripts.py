@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from antiphon.bus.line import Argument
     from antiphon.bus.outbox import Outbox
@@ -19,12 +19,14 @@ _NAMES = (
     "beat",
     "cancel",
     "leave",
+    "note",
     "reclaim",
     "release",
     "renew",
     "replay",
     "retry",
     "settle",
+    "step",
     "take",
     "tend",
 )
@@ -51,12 +53,44 @@ class Scripts:
         """Queue a script; returns an awaitable of its reply."""
         return self.outbox.call("EVALSHA", _SHAS[name], len(keys), *keys, *args)
 
-    async def admit(
-        self, keys: Sequence[str], *, group: str, limit: int, job_id: str, dedupe_s: int, fields: Sequence[Argument]
-    ) -> tuple[Literal["ok", "full", "known"], str]:
-        """Put a job on its lane: `ok` with the entry, `full` with the depth, `known` with the earlier job's id."""
-        verdict, detail = await self.run("admit", keys, group, limit, job_id, dedupe_s, *fields)
-        return verdict.decode(), detail.decode()
+    def send(self, name: str, keys: Sequence[str], *args: Argument) -> None:
+        """Queue a script whose reply nobody needs."""
+        self.outbox.send("EVALSHA", _SHAS[name], len(keys), *keys, *args)
+
+    def admit(
+        self,
+        keys: Sequence[str],
+        *,
+        group: str,
+        limit: int,
+        job_id: str,
+        dedupe_s: int,
+        expires_in_ms: int,
+        rate: float,
+        longest_wait_ms: int,
+        record_s: int,
+        record: bytes,
+        fields: Sequence[Argument],
+    ) -> Awaitable[Sequence[bytes]]:
+        """Put a job on its lane: `ok` with the entry, `full` with ms to wait (-1: unknown), `known` with an id.
+
+        Queued at once, like every `run`.
+        """
+        reply: Awaitable[Sequence[bytes]] = self.run(
+            "admit",
+            keys,
+            group,
+            limit,
+            job_id,
+            dedupe_s,
+            expires_in_ms,
+            rate,
+            longest_wait_ms,
+            record_s,
+            record,
+            *fields,
+        )
+        return reply
 
     async def settle(
         self,
@@ -74,6 +108,12 @@ class Scripts:
         output_ttl_s: int,
         dead_limit: int,
         dead: bytes,
+        event: bytes,
+        status: str,
+        attempts: int,
+        finished_ms: int,
+        tracked: bool,
+        batch_event: bytes,
     ) -> int:
         """End a delivery. 1: this was the job's first settle, 2: it had a result already, 0: the delivery has ended.
 
@@ -94,5 +134,11 @@ class Scripts:
             output_ttl_s,
             dead_limit,
             dead,
+            event,
+            status,
+            attempts,
+            finished_ms,
+            int(tracked),
+            batch_event,
         )
         return reply

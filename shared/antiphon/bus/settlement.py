@@ -6,41 +6,57 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from pydantic import ValidationError
 from redis.exceptions import ResponseError
 
+from antiphon.bus.announcements import batch_ended, job_ended
 from antiphon.bus.connection import TRANSIENT
 from antiphon.bus.keys import GROUP, LaneKeys
 from antiphon.bus.output import pen_of
-from antiphon.bus.policy import RetryPolicy
 from antiphon.bus.wire import flatten, pack, salvage_id
 from antiphon.bus.work import Draining
 from antiphon.errors import AntiphonError, InvalidValue
 from antiphon.schemas import PRIORITIES, ErrorInfo, Status, now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from antiphon.bus.attempts import Attempt
     from antiphon.bus.deliveries import Delivery
+    from antiphon.bus.policy import RetryPolicy
     from antiphon.bus.scripts import Scripts
     from antiphon.settings import BusSettings
 
 logger = logging.getLogger(__name__)
 
 
+Settled = Callable[[Any, Status, bool], Awaitable[None]]
+"""Told of each job that has ended here for good: the job, how, and whether a dead letter keeps it to be put back."""
+
+
 class Settler:
     """Ends deliveries of one lane. Each end is one script: all of it happens, or none."""
 
-    def __init__(self, scripts: Scripts, keys: LaneKeys, settings: BusSettings, consumer: str) -> None:
+    def __init__(
+        self,
+        scripts: Scripts,
+        keys: LaneKeys,
+        settings: BusSettings,
+        consumer: str,
+        *,
+        retry: RetryPolicy,
+        settled: Settled | None,
+    ) -> None:
         self._scripts = scripts
         self._keys = keys
         self._settings = settings
         self._consumer = consumer
-        self._policy = RetryPolicy(settings.max_attempts, settings.backoff, settings.max_backoff)
+        self.policy = retry
+        self._settled = settled
 
     async def end(
         self,
@@ -52,44 +68,58 @@ class Settler:
         dead: bytes = b"",
     ) -> None:
         """Make a job's outcome visible and acknowledge the delivery."""
+        finished_ms = now_ms()
         outcome: dict[str, Any] = {
             "id": at.job.id,
             "status": status,
             "attempts": at.number,
             "started_ms": at.started_ms,
-            "finished_ms": now_ms(),
+            "finished_ms": finished_ms,
             "worker": self._consumer,
         }
         if result is not None:
             outcome["result"] = result
         if error is not None:
             outcome["error"] = error.model_dump()
-        await self._settle(
+        job = at.job
+        first = await self._settle(
             at.delivery,
-            job_id=at.job.id,
+            job_id=job.id,
             reply=at.envelope.reply,
-            streamed=at.job.stream,
-            keep_s=at.job.keep_s,
+            streamed=job.stream,
+            keep_s=job.keep_s,
             outcome=orjson.dumps(outcome),
             dead=dead,
+            event=job_ended(at, status, error=error, finished_ms=finished_ms) if job.announce else b"",
+            status=status,
+            attempts=at.number,
+            finished_ms=finished_ms,
+            tracked=job.tracked,
+            parent=job.parent,
+            batch_event=batch_ended(job, now_ms=finished_ms) if job.parent else b"",
             # Who has lost the lease may still bring the result, but not fail the job of the peer that works on it now,
             # nor close an output that the peer is writing.
-            ours=status != "completed" or at.job.stream,
+            ours=status != "completed" or job.stream,
         )
+        if first and self._settled is not None:
+            try:
+                await self._settled(job, status, bool(dead))
+            except Exception:
+                logger.exception("what follows a job failed", extra={"lane": self._keys.kind, "job": job.id})
 
     async def fail(self, at: Attempt[Any], error: AntiphonError, *, final: bool = False) -> None:
         """Put a failed attempt aside for another one, or end the job as failed."""
-        if error.retryable and not final and not self._policy.exhausted(at.number):
-            delay_ms = self._policy.delay_ms(at.number, jitter=random.random(), asked_s=error.retry_after_s)  # noqa: S311
+        if error.retryable and not final and not self.policy.exhausted(at.number):
+            delay_ms = self.policy.delay_ms(at.number, jitter=random.random(), asked_s=error.retry_after_s)  # noqa: S311
             await self._put_aside(at, attempt=at.number, delay_ms=delay_ms)
             return
         # A caller's own mistake is an answer, not a letter for the operator to replay.
         dead = b"" if error.http_status < 500 else self._letter(at.delivery, at.job.id, error.message, at.number)
         await self.end(at, "failed", error=error.info(), dead=dead)
 
-    async def postpone(self, at: Attempt[Any]) -> None:
-        """Put a copy of a job aside while another copy runs; that is no failed attempt."""
-        delay_ms = int(self._settings.lease.total_seconds() * 500)
+    async def postpone(self, at: Attempt[Any], *, delay_s: float | None = None) -> None:
+        """Put a job aside without counting an attempt: another copy runs, or it is not the time for it."""
+        delay_ms = int(1000 * (self._settings.lease.total_seconds() / 2 if delay_s is None else delay_s))
         await self._put_aside(at, attempt=at.number - 1, delay_ms=delay_ms)
 
     async def _put_aside(self, at: Attempt[Any], *, attempt: int, delay_ms: int) -> None:
@@ -98,6 +128,7 @@ class Settler:
         member = pack([at.delivery.lane + 1, *fields])
         keys = (self._keys.streams[at.delivery.lane], self._keys.delayed, self._keys.fence(at.job.id))
         entry, pen = at.delivery.entry, pen_of(at.delivery)
+        at.work.rest()
         await self._insist(
             lambda: self._scripts.run("retry", keys, GROUP, self._consumer, entry, delay_ms, member, pen)
         )
@@ -117,6 +148,7 @@ class Settler:
             outcome=orjson.dumps(outcome),
             dead=self._letter(delivery, job_id, reason.message, 0),
             ours=True,
+            status="failed",
         )
 
     def _letter(self, delivery: Delivery, job_id: str, error: str, attempts: int) -> bytes:
@@ -141,7 +173,14 @@ class Settler:
         outcome: bytes,
         dead: bytes,
         ours: bool,
-    ) -> None:
+        status: Status,
+        event: bytes = b"",
+        attempts: int = 0,
+        finished_ms: int = 0,
+        tracked: bool = False,
+        parent: str | None = None,
+        batch_event: bytes = b"",
+    ) -> bool:
         keys = self._keys
         names = (
             keys.streams[delivery.lane],
@@ -152,8 +191,11 @@ class Settler:
             keys.checkpoint(job_id),
             keys.dead,
             keys.cancelled,
+            keys.events,
+            keys.record(job_id),
+            keys.batch(parent or "none"),
         )
-        await self._insist(
+        verdict = await self._insist(
             lambda: self._scripts.settle(
                 names,
                 group=GROUP,
@@ -168,23 +210,29 @@ class Settler:
                 output_ttl_s=int(self._settings.output_ttl.total_seconds()),
                 dead_limit=self._settings.dead_limit,
                 dead=dead,
+                event=event,
+                status=status,
+                attempts=attempts,
+                finished_ms=finished_ms,
+                tracked=tracked,
+                batch_event=batch_event,
             )
         )
+        return bool(verdict == 1)
 
-    async def _insist(self, settle: Callable[[], Awaitable[Any]]) -> None:
+    async def _insist(self, settle: Callable[[], Awaitable[Any]]) -> Any:
         """Repeat a script while the server is away. Harmless: it acts only on a delivery that has not ended."""
         end = time.monotonic() + 2 * self._settings.lease.total_seconds()
         pause = 0.05
         while True:
             try:
-                await settle()
-                return
+                return await settle()
             except (*TRANSIENT, ResponseError) as error:
                 if time.monotonic() > end:
                     logger.error(
                         "a job could not be settled", extra={"lane": self._keys.kind, "cause": str(error)[:200]}
                     )
-                    return
+                    return None
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
 

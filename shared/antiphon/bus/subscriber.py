@@ -8,6 +8,7 @@ The private API that is touched is pinned by a contract test.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -27,8 +28,9 @@ from antiphon.bus.line import Line, entries_of
 from antiphon.bus.opening import open_job
 from antiphon.bus.output import Output
 from antiphon.bus.settlement import Settler
+from antiphon.bus.steps import Steps
 from antiphon.bus.tasks import end
-from antiphon.bus.work import Busy, Draining, Ended, Interrupted, LeaseLost, Work, cancelled
+from antiphon.bus.work import Busy, Draining, Ended, Interrupted, LeaseLost, Postponed, Work, cancelled
 from antiphon.errors import AntiphonError, Cancelled, DeadlineExceeded, Failure
 from antiphon.schemas import PRIORITIES, Job, Kind, Schema, now_ms
 from antiphon.telemetry import consumer_span, tracing_enabled
@@ -40,7 +42,10 @@ if TYPE_CHECKING:
     from faststream.response import Response
     from redis.asyncio import Redis
 
+    from antiphon.bus.clock import ServerClock
+    from antiphon.bus.policy import RetryPolicy
     from antiphon.bus.scripts import Scripts
+    from antiphon.bus.settlement import Settled
     from antiphon.settings import BusSettings
 
 logger = logging.getLogger(__name__)
@@ -55,6 +60,9 @@ _MAX_PAUSE_S = 1.0
 
 _AWAY = tuple(error for error in TRANSIENT if issubclass(error, RedisError))
 """What only the bus raises: an OSError may be the handler's own, a file or an upstream it has not found."""
+
+_SOON_S = 0.002
+"""Within which a slot of a small job is likely to be free again."""
 
 _STOP_S = 5.0
 """How long interrupted handlers may take to let go."""
@@ -71,6 +79,9 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
     scripts: Scripts
     settings: BusSettings
     schema_of_job: type[JobT]
+    clock: ServerClock
+    retry: RetryPolicy
+    settled: Settled | None = None
     _started = False
 
     async def start(self) -> None:
@@ -80,7 +91,9 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
         self._slot_freed = asyncio.Event()
         self._line = Line(self.redis)
         self._tracing = tracing_enabled()
-        self._settler = Settler(self.scripts, self.keys, self.settings, self.consumer)
+        self._settler = Settler(
+            self.scripts, self.keys, self.settings, self.consumer, retry=self.retry, settled=self.settled
+        )
         self._keeper = keeper = Keeper(
             redis=self.redis,
             scripts=self.scripts,
@@ -92,8 +105,11 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             pace=Pace(),
             taking=self._taking,
             begin=self._begin,
+            clock=self.clock,
+            bulk_room=self._bulk_room,
         )
         self._started = True
+        self._blocked: int | None = None
         self._takers: list[asyncio.Task[None]] = []
         self._keepers: list[asyncio.Task[None]] = []
         await self._create_groups()
@@ -182,8 +198,10 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             elif more:
                 rounds += 1
                 more = await self._take("321" if rounds % _BULK_FIRST_EVERY == 0 else "123")
+            elif self._bulk_room() > 0:
+                more = await self._wait_for_jobs(self.keys.streams)
             else:
-                more = await self._wait_for_jobs()
+                more = await self._wait_beside_bulk()
 
     async def _take(self, order: str) -> bool:
         """Fill the free slots with what waits; tell whether anything did."""
@@ -193,21 +211,41 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             if free <= 0:
                 return True
             names = (*self.keys.streams, self.keys.cancelled)
-            cancels, taken = await self.scripts.run("take", names, GROUP, self.consumer, free, order)
+            bulk = self._bulk_room()
+            cancels, taken = await self.scripts.run("take", names, GROUP, self.consumer, free, order, bulk)
             for lane, entries in taken:
                 for entry, flat in entries:
                     self._begin(Delivery(lane - 1, entry, pairs_of(flat), 1, cancels > 0))
             return bool(taken)
 
-    async def _wait_for_jobs(self) -> bool:
+    def _bulk_room(self) -> int:
+        """Return how many more jobs of the least urgent stream may run: they leave some slots to those who wait."""
+        most = self.concurrency - max(1, self.concurrency // 4) if self.concurrency > 1 else 1
+        return max(0, most - sum(lane == 2 for lane, _ in self.held))
+
+    async def _wait_beside_bulk(self) -> bool:
+        """Wait for jobs of the other streams, or until a slot is free for the least urgent one."""
+        self._slot_freed.clear()
+        # Small jobs free their slots sooner than a read can be begun and broken off.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SOON_S):
+                await self._slot_freed.wait()
+                return True
+        (client,) = await self._line.exchange([("CLIENT", "ID")])
+        self._blocked = client
+        try:
+            return await self._wait_for_jobs(self.keys.streams[:2]) or self._bulk_room() > 0
+        finally:
+            self._blocked = None
+
+    async def _wait_for_jobs(self, streams: tuple[str, ...]) -> bool:
         """Wait for jobs on an empty lane; tell whether more may have come than were read."""
-        streams = self.keys.streams
         # COUNT is per stream.
         count = max((self.concurrency - len(self.held)) // len(streams), 1)
         group = ("XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, "BLOCK", BLOCK_MS)
         # The second command runs when the first one has ended, and saves a question about each job.
         reply, cancels = await self._line.exchange(
-            [(*group, "STREAMS", *streams, ">", ">", ">"), ("ZCARD", self.keys.cancelled)]
+            [(*group, "STREAMS", *streams, *(">" for _ in streams)), ("ZCARD", self.keys.cancelled)]
         )
         more = False
         surplus: list[Delivery] = []
@@ -216,7 +254,7 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             for entry, fields in entries:
                 delivery = Delivery(streams.index(stream.decode()), entry, fields, 1, cancels != 0)
                 # Three may come where one slot is free.
-                if len(self.held) < self.concurrency:
+                if len(self.held) < self.concurrency and (delivery.lane < 2 or self._bulk_room() > 0):
                     self._begin(delivery)
                 else:
                     surplus.append(delivery)
@@ -241,6 +279,9 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
         self._keeper.pace.end(time.monotonic(), idle=not self.held)
         self._slot_freed.set()
         self._keeper.free_slot()
+        if self._blocked is not None and key[0] == 2:
+            # The reader waits for other streams; should this come before it does, its wait is short anyway.
+            self.scripts.outbox.send("CLIENT", "UNBLOCK", self._blocked)
 
     # -- one job ---------------------------------------------------------------------------------------------------
 
@@ -264,9 +305,12 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             priority=PRIORITIES[delivery.lane],
             scripts=self.scripts,
             keys=self.keys,
-            ttl_s=ttl_s,
             output=output,
+            steps=Steps(self.scripts, self.keys, job=job, delivery=delivery, consumer=self.consumer, ttl_s=ttl_s),
+            clock=self.clock,
         )
+        if job.tracked or job.parent is not None:
+            work.begin()
         running = self.held[(delivery.lane, delivery.entry)]
         running.job_id, running.work = job.id, work
         attempted = Attempt(delivery, envelope, job, work, attempt, now_ms())
@@ -279,13 +323,13 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             await self._interrupted(attempted)
 
     async def _attempt(self, at: Attempt[JobT]) -> None:
-        if at.number > self.settings.max_attempts:
+        if at.number > self.retry.max_attempts:
             # Deliveries that never came back are attempts too: a job that kills its worker must not go on for ever.
             await self._settler.fail(at, Failure(f"The job was given up after {at.number - 1} attempts."), final=True)
             return
         late = None
         if at.work.deadline_ms is not None:
-            left_s = at.work.deadline_ms / 1000 - time.time()
+            left_s = (at.work.deadline_ms - self.clock.now_ms()) / 1000
             running = self.held[(at.delivery.lane, at.delivery.entry)]
             reason = DeadlineExceeded("The deadline passed before the job was done.")
             if left_s <= 0:
@@ -301,6 +345,9 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
         except _AWAY:
             # The bus itself was away in the middle of the job, which need not wait for another attempt.
             await self._settler.hand_back(at)
+        except Postponed as postponed:
+            at.work.stop(postponed)
+            raise
         except (asyncio.CancelledError, Interrupted):
             raise
         except Exception as error:
@@ -369,6 +416,8 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             await self._settler.end(at, "cancelled", error=cancelled().info())
         elif isinstance(reason, Busy):
             await self._settler.postpone(at)
+        elif isinstance(reason, Postponed):
+            await self._settler.postpone(at, delay_s=reason.delay_s)
         elif not isinstance(reason, LeaseLost):
             await self._settler.hand_back(at)
 

@@ -113,6 +113,23 @@ def pack(parts: Sequence[bytes | int]) -> bytes:
     return bytes(out)
 
 
+def unpack(packed: bytes) -> list[bytes | int]:
+    """Decode what `pack` has encoded. Raises `ValueError`."""
+    if packed[:1] != b"\xdd":
+        raise ValueError("not a packed list")
+    parts: list[bytes | int] = []
+    at = 5
+    while at < len(packed):
+        if packed[at] == 0xDB:
+            start = at + 5
+            at = start + int.from_bytes(packed[at + 1 : start], "big")
+            parts.append(packed[start:at])
+        else:
+            parts.append(packed[at])
+            at += 1
+    return parts
+
+
 def _id_in(data: bytes | None) -> bytes | None:
     try:
         value = orjson.loads(data or b"")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from redis.exceptions import ResponseError
 
+from antiphon.bus.announcements import batch_started, job_progressed
 from antiphon.bus.connection import TRANSIENT, unavailable
 from antiphon.bus.keys import LaneKeys
 from antiphon.errors import Cancelled, DeadlineExceeded
@@ -15,9 +16,15 @@ from antiphon.schemas import Job, Priority, Progress, Schema
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from antiphon.bus.clock import ServerClock
     from antiphon.bus.output import Output
     from antiphon.bus.scripts import Scripts
+    from antiphon.bus.steps import Steps
     from antiphon.schemas import EventKind
+
+_NOTE_S = 1.0
+_ANNOUNCE_S = 5.0
+"""Between two announcements of how far one job is."""
 
 JobT_contra = TypeVar("JobT_contra", bound=Job, contravariant=True)
 
@@ -40,6 +47,14 @@ class Ended(Interrupted):
 
 class Busy(Interrupted):
     """Another copy of the job is writing its output."""
+
+
+class Postponed(Interrupted):
+    """It is not the time for this job; raised by a handler. The attempt does not count."""
+
+    def __init__(self, delay_s: float) -> None:
+        super().__init__(f"put aside for {delay_s:.1f} s")
+        self.delay_s = delay_s
 
 
 class Handler(Protocol[JobT_contra]):
@@ -65,7 +80,8 @@ class Work:
         priority: Priority,
         scripts: Scripts,
         keys: LaneKeys,
-        ttl_s: int,
+        steps: Steps,
+        clock: ServerClock,
         output: Output | None = None,
     ) -> None:
         self.job_id = job.id
@@ -73,10 +89,14 @@ class Work:
         self.attempt = attempt
         self.deadline_ms = deadline_ms
         self.priority = priority
+        self._job = job
         self._output = output
-        self._keep_s = max(job.keep_s, ttl_s)
+        self._steps = steps
+        self._clock = clock
         self._scripts = scripts
         self._keys = keys
+        self._noted_s = time.monotonic()
+        self._announced_s = self._noted_s
         self._reason: Exception | None = None
 
     @property
@@ -120,24 +140,55 @@ class Work:
         self.check()
 
     async def progress(self, done: float, total: float | None) -> None:
-        """Tell how far the work is."""
-        await self.emit("progress", Progress(done=done, total=total).model_dump_json().encode())
+        """Tell how far the work is: to who follows the output, now and then to the record and the event stream."""
+        progress = Progress(done=done, total=total)
+        now_s = time.monotonic()
+        if self._job.tracked and now_s - self._noted_s >= _NOTE_S:
+            self._noted_s = now_s
+            self._note("progress", progress.model_dump_json())
+        if self._job.announce and now_s - self._announced_s >= _ANNOUNCE_S:
+            self._announced_s = now_s
+            event = job_progressed(self._job, progress, attempt=self.attempt, now_ms=self._clock.now_ms())
+            self._scripts.outbox.send("XADD", self._keys.events, "*", "data", event)
+        await self.emit("progress", progress.model_dump_json().encode())
 
-    async def load_checkpoint(self) -> bytes | None:
-        """Return what an earlier attempt saved last."""
-        saved: Any = await self._scripts.outbox.call("GET", self._keys.checkpoint(self.job_id))
-        return saved if saved is None else bytes(saved)
+    def begin(self) -> None:
+        """Note that this attempt has begun."""
+        batch = batch_started(self._job, now_ms=self._clock.now_ms()) if self._job.parent else b""
+        self._note("running", 1, "attempts", self.attempt, "started_ms", self._clock.now_ms(), batch_event=batch)
 
-    async def save_checkpoint(self, data: bytes) -> None:
-        """Keep what is done, for a successor of this attempt."""
+    def rest(self) -> None:
+        """Note that this attempt has ended and the job has not."""
+        if self._job.tracked:
+            self._note("running", 0)
+
+    async def load_checkpoint(self) -> list[bytes]:
+        """Return the steps that earlier attempts have finished, in order."""
+        return await self._steps.load()
+
+    async def save_checkpoint(self, step: bytes, *, index: int) -> None:
+        """Keep a finished step, for a successor of this attempt. Steps from `index` on are replaced by it."""
         self.check()
         try:
-            await self._scripts.outbox.call("SET", self._keys.checkpoint(self.job_id), data, "EX", self._keep_s)
+            saved = await self._steps.save(step, index=index)
         except ResponseError as error:
             raise _refused(error) from error
+        if not saved:
+            self.stop(LeaseLost("a peer has taken the job over"))
+            self.check()
+
+    def _note(self, *fields: str | int, batch_event: bytes = b"") -> None:
+        keys = self._keys
+        names = (
+            keys.record(self.job_id),
+            keys.batch(self._job.parent or "none"),
+            keys.events,
+            keys.result(self.job_id),
+        )
+        self._scripts.send("note", names, batch_event, *fields)
 
     def _late(self) -> bool:
-        return self.deadline_ms is not None and time.time() * 1000 > self.deadline_ms
+        return self.deadline_ms is not None and self._clock.now_ms() > self.deadline_ms
 
 
 def cancelled() -> Cancelled:

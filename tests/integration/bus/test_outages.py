@@ -133,7 +133,7 @@ async def test_a_full_server_refuses_at_the_door_and_works_off_what_it_has(own_s
                 assert (await asyncio.wait_for(call.outcome(), 20)).status == "completed"
             await eventually(lambda: server.do("XLEN", STD) <= 1)
             assert pending(server) == 0
-            status = await bus.status()
+            status = await bus.lanes()
             assert status["transcribe"].workers == 1
             server.do("CONFIG", "SET", "maxmemory", "0")
             assert (await (await caller.submit(make_job())).outcome()).status == "completed"
@@ -182,7 +182,7 @@ async def test_a_bus_that_cannot_be_reached_says_so(tmp_path: object) -> None:
         with pytest.raises(Unavailable):
             await bus.ping()
         with pytest.raises(Unavailable):
-            await bus.status()
+            await bus.lanes()
         with pytest.raises(Unavailable):
             await caller.submit(make_job())
         with pytest.raises(Unavailable):

@@ -254,13 +254,14 @@ async def test_a_cancelled_job_ends_its_output(server: Server, bus: Bus) -> None
 
 async def test_a_successor_goes_on_from_the_checkpoint(server: Server) -> None:
     settings = make_settings(server, drain=timedelta(milliseconds=100), lease=timedelta(seconds=60))
-    seen: list[bytes | None] = []
+    seen: list[list[bytes]] = []
     saved = asyncio.Event()
     go = asyncio.Event()
 
     async def handle(job: Job, work: Work) -> Done:
         seen.append(await work.load_checkpoint())
-        await work.save_checkpoint(b"half")
+        await work.save_checkpoint(b"a third", index=0)
+        await work.save_checkpoint(b"half", index=1)
         saved.set()
         await go.wait()
         return Done()
@@ -272,5 +273,5 @@ async def test_a_successor_goes_on_from_the_checkpoint(server: Server) -> None:
         go.set()
         async with serve(bus, handle):
             assert (await call.outcome()).status == "completed"
-    assert seen == [None, b"half"]
+    assert seen == [[], [b"a third", b"half"]]
     assert server.do("KEYS", "ckpt:*") == []

@@ -12,17 +12,20 @@ from redis.asyncio import Redis
 
 from antiphon.bus.attempts import Attempt, Running
 from antiphon.bus.caller import Caller
+from antiphon.bus.clock import ServerClock
 from antiphon.bus.dead import DeadLetter, DeadLetters
 from antiphon.bus.deliveries import Delivery, Pace
 from antiphon.bus.keeping import Keeper
 from antiphon.bus.keys import LaneKeys
 from antiphon.bus.output import Output
+from antiphon.bus.policy import RetryPolicy
 from antiphon.bus.scripts import SCRIPTS, Scripts
 from antiphon.bus.settlement import Settler
+from antiphon.bus.steps import Steps
 from antiphon.bus.wire import Envelope
 from antiphon.bus.work import Work
 from antiphon.errors import Failure
-from antiphon.schemas import BlobRef, Kind, TranscribeJob
+from antiphon.schemas import PRIORITIES, BlobRef, JobRequest, Kind, TranscribeJob
 from antiphon.settings import BusSettings
 
 pytestmark = pytest.mark.unit
@@ -78,19 +81,35 @@ async def test_the_keys_of_every_script_share_a_slot(kind: Kind) -> None:
     scripts, keys = Scripts(cast("Any", recorder)), LaneKeys(kind)
     settings = BusSettings(lease=timedelta(milliseconds=4))
     job = TranscribeJob(id="a.b:c-d_e", audio=BlobRef(uri="redis:x"), model="m", stream=True).model_copy(
-        update={"kind": kind, "tenant": "{other}"}
+        update={"kind": kind, "tenant": "{other}", "tracked": True, "parent": "{p}"}
     )
     delivery = Delivery(1, b"1-1", {b"data": b"{}", b"reply": b"me"}, 1)
     output = Output(scripts, keys, job_id=job.id, delivery=delivery, consumer="c", ttl_s=60)
-    work = Work(job, attempt=1, deadline_ms=None, priority="std", scripts=scripts, keys=keys, ttl_s=60, output=output)
+    steps = Steps(scripts, keys, job=job, delivery=delivery, consumer="c", ttl_s=60)
+    clock = ServerClock()
+    work = Work(
+        job,
+        attempt=1,
+        deadline_ms=None,
+        priority="std",
+        scripts=scripts,
+        keys=keys,
+        output=output,
+        steps=steps,
+        clock=clock,
+    )
     attempt = Attempt(delivery, Envelope(b"{}", reply="me"), job, work, 1, 0)
 
-    caller = Caller(Redis(), scripts, settings, "me")
-    await caller.publish(job, priority="bulk", idempotency_key="{x}y")
+    caller = Caller(Redis(), scripts, settings, "me", clock=clock)
+    await caller.publish(job, priority="bulk", idempotency_key="{x}y", request=JobRequest())
     await caller.publish(job)
     await caller.cancel(kind, job.id)
     await work.emit("delta", b"x")
-    settler = Settler(scripts, keys, settings, "c")
+    work.begin()
+    work.rest()
+    await work.save_checkpoint(b"x", index=0)
+    retry = RetryPolicy(settings.max_attempts, settings.backoff, settings.max_backoff)
+    settler = Settler(scripts, keys, settings, "c", retry=retry, settled=None)
     await settler.end(attempt, "completed", result={})
     await settler.fail(attempt, Failure("x"))
     await settler.bury_malformed(delivery, ValueError("x"))
@@ -111,6 +130,8 @@ async def test_the_keys_of_every_script_share_a_slot(kind: Kind) -> None:
         pace=Pace(),
         taking=asyncio.Lock(),
         begin=lambda _: None,
+        clock=clock,
+        bulk_room=lambda: 1,
     )
     for step in (keeper.renew, keeper.reclaim, keeper.tend, keeper.beat):
         await step()
@@ -147,5 +168,11 @@ def test_no_two_kinds_of_key_have_the_same_name() -> None:
         keys.checkpoint("x"),
         keys.replies("x"),
         keys.idempotency("x", "y"),
+        keys.events,
+        keys.record("x"),
+        keys.listing("x"),
+        keys.batch("x"),
+        keys.batches("x"),
+        *(keys.promised(priority) for priority in PRIORITIES),
     ]
     assert len(names) == len(set(names))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.bus.deliveries import Pace
-from antiphon.bus.policy import RetryPolicy, wait_until_admitted_s
+from antiphon.bus.policy import RetryPolicy, most_waiting, wait_told_s
 
 pytestmark = pytest.mark.unit
 
@@ -35,14 +35,22 @@ def test_the_last_attempt_is_the_last() -> None:
     assert [POLICY.exhausted(attempt) for attempt in (1, 4, 5, 6)] == [False, False, True, True]
 
 
-@given(st.integers(0, 10**6), st.integers(1, 10**6), st.lists(st.floats(0, 1000), max_size=8))
-def test_a_refused_caller_waits_a_sensible_time(depth: int, limit: int, rates: list[float]) -> None:
-    assert 1 <= wait_until_admitted_s(depth, limit, rates) <= 600
+@given(st.integers(1, 10**6), st.floats(0, 1000), st.floats(1, 600))
+def test_a_line_is_no_longer_than_can_be_worked_off_in_time(limit: int, rate: float, max_wait_s: float) -> None:
+    most = most_waiting(limit, rate=rate, max_wait_s=max_wait_s)
+    assert 1 <= most <= limit
+    assert rate <= 0 or most <= max(8, rate * max_wait_s)
 
 
-def test_the_wait_is_the_time_to_work_off_a_tenth() -> None:
-    assert wait_until_admitted_s(1000, 1000, [4.0, 6.0]) == pytest.approx(10)
-    assert wait_until_admitted_s(1000, 1000, []) == 5.0
+def test_a_schedule_gives_the_pause_after_each_attempt() -> None:
+    policy = RetryPolicy(4, timedelta(0), timedelta(0), schedule=(timedelta(seconds=5), timedelta(minutes=5)))
+    assert [policy.delay_ms(attempt, jitter=0) for attempt in (1, 2, 3)] == [5_000, 300_000, 300_000]
+    assert policy.delay_ms(1, jitter=0.99) < 6_000
+    assert policy.delay_ms(1, jitter=0, asked_s=60) == 60_000
+
+
+def test_an_unknown_wait_is_told_as_a_few_seconds() -> None:
+    assert (wait_told_s(-1), wait_told_s(250), wait_told_s(10**9)) == (5.0, 0.25, 600.0)
 
 
 def test_the_pace_counts_busy_time_alone() -> None:

@@ -1,6 +1,7 @@
 -- Keep a lane tidy: promote due jobs, trim what every group has finished with, forget old wishes and dead workers.
--- KEYS: hi, std, bulk, delayed, cancelled, workers, tended.
--- ARGV: group, pause ms, idle ms after which an empty consumer is dropped, age ms after which a worker counts as gone.
+-- KEYS: hi, std, bulk, delayed, cancelled, workers, tended, events.
+-- ARGV: group, pause ms, idle ms after which an empty consumer is dropped, age ms after which a worker counts as gone,
+-- ms for which an event waits for its readers, events that are kept when there are none.
 if redis.call('EXISTS', KEYS[7]) == 1 then return 0 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -21,33 +22,39 @@ local function before(a, b)
   if tonumber(am) ~= tonumber(bm) then return tonumber(am) < tonumber(bm) end
   return tonumber(as) < tonumber(bs)
 end
-for i = 1, 3 do
+-- Read a reply of names and values into a table.
+local function facts(row)
+  local found = {}
+  for j = 1, #row, 2 do found[row[j]] = row[j + 1] end
+  return found
+end
+-- Trim what every group of a stream has finished with, drop its idle consumers; tell whether it has any group.
+local function tidy(key)
   local keep
-  local ok, groups = pcall(redis.call, 'XINFO', 'GROUPS', KEYS[i])
-  if ok and not groups.err then
-    for _, group in ipairs(groups) do
-      local name, delivered
-      for j = 1, #group, 2 do
-        if group[j] == 'name' then name = group[j + 1] end
-        if group[j] == 'last-delivered-id' then delivered = group[j + 1] end
-      end
-      local oldest = redis.call('XPENDING', KEYS[i], name)[2]
-      -- Pending entries lie before the last delivered one, and it is kept itself: lag stays exact.
-      local id = oldest or delivered
-      if not keep or before(id, keep) then keep = id end
-    end
-    if keep and keep ~= '0-0' then redis.call('XTRIM', KEYS[i], 'MINID', keep) end
-    for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[i], ARGV[1])) do
-      local name, pending, idle
-      for j = 1, #consumer, 2 do
-        if consumer[j] == 'name' then name = consumer[j + 1] end
-        if consumer[j] == 'pending' then pending = consumer[j + 1] end
-        if consumer[j] == 'idle' then idle = consumer[j + 1] end
-      end
+  local groups = redis.pcall('XINFO', 'GROUPS', key)
+  if groups.err then return false end
+  for _, row in ipairs(groups) do
+    local group = facts(row)
+    local oldest = redis.call('XPENDING', key, group.name)[2]
+    -- Pending entries lie before the last delivered one, and it is kept itself: lag stays exact.
+    local id = oldest or group['last-delivered-id']
+    if not keep or before(id, keep) then keep = id end
+    for _, line in ipairs(redis.call('XINFO', 'CONSUMERS', key, group.name)) do
+      local consumer = facts(line)
       -- Deleting a consumer that holds entries would lose them.
-      if pending == 0 and idle > tonumber(ARGV[3]) then redis.call('XGROUP', 'DELCONSUMER', KEYS[i], ARGV[1], name) end
+      if consumer.pending == 0 and consumer.idle > tonumber(ARGV[3]) then
+        redis.call('XGROUP', 'DELCONSUMER', key, group.name, consumer.name)
+      end
     end
   end
+  if keep and keep ~= '0-0' then redis.call('XTRIM', key, 'MINID', keep) end
+  return keep ~= nil
+end
+for i = 1, 3 do tidy(KEYS[i]) end
+if tidy(KEYS[8]) then
+  redis.call('XTRIM', KEYS[8], 'MINID', '~', string.format('%d', now - ARGV[5]))
+else
+  redis.call('XTRIM', KEYS[8], 'MAXLEN', '~', ARGV[6])
 end
 local workers = redis.call('HGETALL', KEYS[6])
 for i = 1, #workers, 2 do
