@@ -11,7 +11,7 @@ from typing import Any, cast
 from antiphon.blobs import Blobs
 from antiphon.bus import Call, OutputEvent
 from antiphon.errors import Cancelled, DeadlineExceeded, Failure, JobFailed, Unavailable
-from antiphon.schemas import BlobRef, Job, Outcome, now_ms
+from antiphon.schemas import BlobRef, Job, Outcome
 from services.ingest.platform import Platform
 
 _SLACK_S = 2.0
@@ -74,11 +74,12 @@ class RunningJob:
 async def running(platform: Platform, job: Job, *, audio: BlobRef | None = None) -> AsyncIterator[RunningJob]:
     """Submit `job`; leaving the block before its end cancels it. Raises `Overloaded`, `Unavailable`."""
     timeout_s = platform.settings.request_timeout.total_seconds()
-    job = job.model_copy(update={"deadline_ms": now_ms() + round(timeout_s * 1000), "keep_s": _KEEP_S})
+    # Who waits is told by the answer itself.
+    job = job.model_copy(update={"keep_s": _KEEP_S, "announce": False})
     try:
         if not await platform.bus.attended(job.kind):
             raise Unavailable(f"No worker for '{job.kind}' is running. Please try again later.", retry_after_s=10.0)
-        call = await platform.caller.submit(job)
+        call = await platform.caller.submit(job, expires_in_s=timeout_s)
     except BaseException:
         platform.aftercare.adopt(_discard(platform.blobs, audio))
         raise

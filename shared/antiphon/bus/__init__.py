@@ -10,6 +10,7 @@ from antiphon.bus.lanes import JobView, LaneView
 from antiphon.bus.policy import RetryPolicy
 from antiphon.bus.registry import Journal, Registry
 from antiphon.bus.replies import OutputEvent
+from antiphon.bus.settlement import Settled
 from antiphon.bus.values import Values
 from antiphon.bus.work import Handler, Postponed, Work
 
@@ -32,6 +33,7 @@ __all__ = [
     "Postponed",
     "Registry",
     "RetryPolicy",
+    "Settled",
     "Values",
     "Work",
 ]

@@ -1,11 +1,13 @@
-"""Connections to Redis or Valkey: a standalone server by URL, over TCP, TLS or a unix socket."""
+"""Connections to Redis or Valkey: one server over TCP, TLS or a unix socket, or the master that sentinels name."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     BusyLoadingError,
@@ -20,7 +22,7 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
-from antiphon.errors import Unavailable
+from antiphon.errors import InvalidValue, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,18 +39,46 @@ TRANSIENT = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, BusyLoading
 
 
 def connect(settings: BusSettings) -> Redis:
-    """Return a client that connects on its first command and never repeats one by itself."""
-    over_network = {} if settings.redis_url.startswith("unix:") else {"socket_keepalive": True}
-    return Redis.from_url(
-        settings.redis_url,
-        **over_network,
-        socket_timeout=_SOCKET_TIMEOUT_S,
-        socket_connect_timeout=3.0,
-        health_check_interval=0,
-        max_connections=64,
+    """Return a client that connects on its first command and never repeats one by itself.
+
+    Raises `InvalidValue` for a URL of sentinels that names no master.
+    """
+    url = settings.redis_url
+    options: dict[str, Any] = {
+        "socket_timeout": _SOCKET_TIMEOUT_S,
+        "socket_connect_timeout": 3.0,
+        "health_check_interval": 0,
+        "max_connections": 64,
         # A repeated XADD is a second job: every caller here decides on repetition itself.
-        retry=Retry(NoBackoff(), 0),
-    )
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if not url.startswith("unix:"):
+        options["socket_keepalive"] = True
+    if url.startswith(("redis+sentinel:", "rediss+sentinel:")):
+        return _master(url, options)
+    return Redis.from_url(url, **options)
+
+
+def _master(url: str, options: dict[str, Any]) -> Redis:
+    """Read `redis+sentinel://[user:password@]host:port,host:port/master[/database]`; `rediss` for TLS."""
+    parts = urlsplit(url)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    name, _, database = parts.path.strip("/").partition("/")
+    if not name or not hosts or not (database or "0").isdigit():
+        raise InvalidValue("REDIS_URL must be redis+sentinel://host:26379,host:26379/master-name/0")
+    sentinels = []
+    for host in hosts.split(","):
+        address, _, port = host.rpartition(":") if ":" in host else (host, ":", "26379")
+        sentinels.append((address, int(port)))
+    if credentials:
+        user, _, password = credentials.partition(":")
+        options |= {"username": unquote(user) or None, "password": unquote(password)}
+    if parts.scheme.startswith("rediss"):
+        options["ssl"] = True
+    quick = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0, "retry": options["retry"]}
+    watch = Sentinel(sentinels, sentinel_kwargs=quick, **options)  # type: ignore[no-untyped-call]
+    master: Redis = watch.master_for(name, db=int(database or 0))
+    return master
 
 
 def unavailable(error: Exception) -> Unavailable:

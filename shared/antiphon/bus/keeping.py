@@ -132,7 +132,7 @@ class Keeper:
         names = (*keys.streams, keys.delayed, keys.cancelled, keys.workers, keys.tended, keys.events)
         pause_ms, age_ms = int(_TEND_S * 800), int(5 * _BEAT_S * 1000)
         limits = (pause_ms, _IDLE_CONSUMER_MS, age_ms, _EVENT_MS, _UNREAD_EVENTS)
-        await self._scripts.run("tend", names, GROUP, *limits)
+        await self._scripts.run("tend", names, *limits)
 
     async def report(self) -> None:
         """Report to the lane, again and again."""

@@ -95,7 +95,7 @@ class LaneKeys:
         return f"record:{{{self.kind}}}:{job_id}"
 
     def listing(self, tenant: str) -> str:
-        """Sorted set of a tenant's tracked jobs, scored by the millisecond of their making, with a TTL."""
+        """Sorted set of a tenant's tracked jobs, scored by the microsecond of their admission, with a TTL."""
         return f"listing:{{{self.kind}}}:{tenant}"
 
     def batch(self, batch_id: str) -> str:

@@ -50,6 +50,9 @@ class Line:
                 if connection.is_connected and await connection.can_read():
                     # The server has closed it, or a reply is left of an exchange that was cut off.
                     await connection.disconnect(nowait=True)
+                if not connection.is_connected:
+                    # By name: a connection that asks sentinels for its master does so here only.
+                    await connection.connect()
                 await connection.send_packed_command(packed, check_health=False)
                 return [await self._receive() for _ in commands]
         except TimeoutError as error:

@@ -238,9 +238,9 @@ async def test_empty_consumers_are_forgotten_and_holding_ones_kept(server: Serve
     names = (*[f"jobs:{{transcribe}}:{p}" for p in ("hi", "std", "bulk")],)
     for stream in (names[0], names[2]):
         server.do("XGROUP", "CREATE", stream, "workers", "0", "MKSTREAM")
-    keys = (*names, *(f"{k}:{{transcribe}}" for k in ("delayed", "cancelled", "workers", "tended")))
+    keys = (*names, *(f"{k}:{{transcribe}}" for k in ("delayed", "cancelled", "workers", "tended", "events")))
     await asyncio.sleep(0.05)
-    await bus.scripts.run("tend", keys, "workers", 1, 10, 10_000)
+    await bus.scripts.run("tend", keys, 1, 10, 10_000, 60_000, 100)
     consumers = {c["name"] for c in server.describe("XINFO", "CONSUMERS", STD, "workers")}
     assert consumers == {b"dead-holder"}
     assert pending(server) == 1

@@ -76,11 +76,13 @@ class MemoryCaller:
 
     play: Play | None = None
     error: Exception | None = None
+    expires_in_s: float | None = None
     calls: list[MemoryCall] = field(default_factory=list)
     submitted: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    async def submit(self, job: Job, *, priority: str = "std") -> MemoryCall:
+    async def submit(self, job: Job, *, priority: str = "std", expires_in_s: float | None = None) -> MemoryCall:
+        self.expires_in_s = expires_in_s
         if self.error:
             raise self.error
         call = MemoryCall(job)

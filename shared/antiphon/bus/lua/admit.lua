@@ -48,7 +48,8 @@ if tonumber(ARGV[8]) > 0 then
   redis.call('HSET', KEYS[3], unpack(cmsgpack.unpack(ARGV[9])))
   redis.call('HSET', KEYS[3], 'deadline', tonumber(ARGV[5]) > 0 and fields[#fields] or '')
   redis.call('EXPIRE', KEYS[3], ARGV[8])
-  redis.call('ZADD', KEYS[4], now, ARGV[3])
+  -- In microseconds, which no two admissions share: jobs are listed in the order in which they came.
+  redis.call('ZADD', KEYS[4], string.format('%d', clock[1] * 1000000 + clock[2]), ARGV[3])
   -- Records end by themselves; their names go out at the old end as new ones come in.
   local prefix = string.sub(KEYS[3], 1, #KEYS[3] - #ARGV[3])
   for _, old in ipairs(redis.call('ZRANGE', KEYS[4], 0, 1)) do
