@@ -13,23 +13,17 @@ from redis.asyncio import Redis
 from antiphon.blobs import Blobs
 from antiphon.bus import Handler, Work
 from antiphon.runtime import Worker, run
-from antiphon.schemas import Job, Schema
+from antiphon.schemas import Job, Transcript
 from antiphon.settings import WorkerSettings
 
 SETTINGS = WorkerSettings.from_environment()
-
-
-class Done(Schema):
-    """What a job leaves."""
-
-    by: str
 
 
 @asynccontextmanager
 async def open_handler(_: Blobs) -> AsyncIterator[Handler[Job]]:
     redis = Redis.from_url(SETTINGS.bus.redis_url, socket_timeout=5)
 
-    async def handle(job: Job, work: Work) -> Done:
+    async def handle(job: Job, work: Work) -> Transcript:
         pipeline = redis.pipeline(transaction=True)
         pipeline.incr(f"exec:{job.id}")
         pipeline.expire(f"exec:{job.id}", 3600)
@@ -45,7 +39,7 @@ async def open_handler(_: Blobs) -> AsyncIterator[Handler[Job]]:
             await asyncio.sleep(float(job.metadata.get("ms", "10")) / 1000)
         if do == "poison" or (do == "flaky" and random.random() < 0.5):
             raise RuntimeError(do)
-        return Done(by=str(os.getpid()))
+        return Transcript(task="transcribe", language="en", duration=1.0, text=f"heard by {os.getpid()}")
 
     try:
         yield handle

@@ -11,7 +11,7 @@ import pytest
 
 from antiphon.bus import Bus
 from antiphon.errors import Failure, InvalidAudio, Unavailable
-from tests.chaos.fleet import fleet
+from tests.chaos.fleet import WORKER, fleet
 from tests.eventually import eventually
 from tests.integration.bus.conftest import STD, Handler, make_job, make_settings, pending, result_of, serve
 from tests.servers import Server
@@ -144,7 +144,7 @@ async def test_a_job_that_kills_its_worker_is_given_up_after_its_attempts(server
     crash, fine = make_job(metadata={"do": "crash"}), make_job()
     settings = make_settings(server)
     async with (
-        fleet(server, workers=1, attempts=3, concurrency=1) as workers,
+        fleet(server.url, WORKER, attempts=3, concurrency=1) as workers,
         Bus.open(settings) as bus,
         bus.caller() as caller,
     ):

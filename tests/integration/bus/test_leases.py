@@ -11,7 +11,7 @@ import pytest
 from antiphon.bus import Bus
 from antiphon.bus.keeping import Keeper
 from antiphon.settings import BusSettings
-from tests.chaos.fleet import fleet
+from tests.chaos.fleet import WORKER, fleet
 from tests.eventually import eventually
 from tests.integration.bus.conftest import STD, Handler, make_job, make_settings, pending, result_of, serve
 from tests.servers import Server
@@ -22,21 +22,21 @@ pytestmark = pytest.mark.integration
 async def test_the_settle_of_a_worker_that_slept_through_its_lease_is_void(server: Server) -> None:
     settings = make_settings(server, lease=timedelta(seconds=1))
     job = make_job(metadata={"ms": "1500", "do": "ok"})
-    async with fleet(server, workers=1, lease_s=1.0) as workers, Bus.open(settings) as bus, bus.caller() as caller:
+    async with fleet(server.url, WORKER, lease_s=1.0) as workers, Bus.open(settings) as bus, bus.caller() as caller:
         call = await caller.submit(job)
         await eventually(lambda: server.do("GET", f"exec:{job.id}") == b"1")
-        workers.processes[0].send_signal(signal.SIGSTOP)
+        workers.pick().send_signal(signal.SIGSTOP)
         peer = Handler()
         async with serve(bus, peer):
             outcome = await call.outcome()
-            workers.processes[0].send_signal(signal.SIGCONT)
+            workers.pick().send_signal(signal.SIGCONT)
             late = make_job()
             server.do("XADD", STD, "*", "data", late.model_dump_json())
             await eventually(lambda: result_of(server, late.id))
         assert outcome.attempts == 2
         assert outcome.worker is not None
-        workers.processes[0].terminate()
-        await asyncio.to_thread(workers.processes[0].wait)
+        workers.pick().terminate()
+        await asyncio.to_thread(workers.pick().wait)
     assert result_of(server, job.id) == outcome
     assert pending(server) == 0
 

@@ -10,7 +10,7 @@ import pytest
 
 from antiphon.bus import Bus, Call, OutputEvent, Work
 from antiphon.schemas import Job
-from tests.chaos.fleet import fleet
+from tests.chaos.fleet import WORKER, fleet
 from tests.eventually import eventually
 from tests.integration.bus.conftest import STD, Done, make_job, make_settings, pending, result_of, serve
 from tests.servers import Server
@@ -74,15 +74,15 @@ async def test_a_job_that_is_not_streamed_writes_no_output(server: Server, bus: 
 async def test_the_successor_of_a_killed_worker_opens_with_a_reset(server: Server) -> None:
     job = make_job(stream=True, metadata={"events": "40", "ms": "50"})
     async with (
-        fleet(server, workers=1, lease_s=1.0) as workers,
+        fleet(server.url, WORKER, lease_s=1.0) as workers,
         Bus.open(make_settings(server)) as bus,
         bus.caller() as caller,
     ):
         call = await caller.submit(job)
         reading = asyncio.create_task(read_all(call))
         await eventually(lambda: server.do("XLEN", f"out:{{transcribe}}:{job.id}") > 3)
-        workers.processes[0].kill()
-        workers.add()
+        workers.pick().kill()
+        workers.add(WORKER)
         events = await reading
     assert [event.kind for event in events].count("reset") == 1
     assert words_of(events) == [f"2:{i}".encode() for i in range(40)]
@@ -129,17 +129,18 @@ async def test_an_attempt_that_lost_its_lease_cannot_write(server: Server) -> No
     """A worker is stopped past its lease in the middle of its output; when it wakes up, its successor is writing."""
     job = make_job(stream=True, metadata={"events": "40", "ms": "50"})
     async with (
-        fleet(server, workers=1, lease_s=1.0) as workers,
+        fleet(server.url, WORKER, lease_s=1.0) as workers,
         Bus.open(make_settings(server)) as bus,
         bus.caller() as caller,
     ):
         call = await caller.submit(job)
         reading = asyncio.create_task(read_all(call))
         await eventually(lambda: server.do("XLEN", f"out:{{transcribe}}:{job.id}") > 3)
-        workers.processes[0].send_signal(signal.SIGSTOP)
-        workers.add()
+        still = workers.pick()
+        still.send_signal(signal.SIGSTOP)
+        workers.add(WORKER)
         await eventually(lambda: server.do("GET", f"exec:{job.id}") == b"2")
-        workers.processes[0].send_signal(signal.SIGCONT)
+        still.send_signal(signal.SIGCONT)
         events = await reading
     assert words_of(events) == [f"2:{i}".encode() for i in range(40)]
     assert [event.kind for event in events].count("reset") == 1
