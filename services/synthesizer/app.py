@@ -26,8 +26,8 @@ def build(settings: WorkerSettings) -> Worker:
     """Return the process of a synthesizer."""
 
     @asynccontextmanager
-    async def open_handler(_blobs: Blobs) -> AsyncIterator[Handler[Any]]:
-        async with open_synthesize(settings) as handler:
+    async def open_handler(blobs: Blobs) -> AsyncIterator[Handler[Any]]:
+        async with open_synthesize(settings, blobs) as handler:
             yield handler
 
     return Worker(
@@ -40,7 +40,7 @@ def build(settings: WorkerSettings) -> Worker:
 
 
 @asynccontextmanager
-async def open_synthesize(settings: WorkerSettings) -> AsyncIterator[Synthesize]:
+async def open_synthesize(settings: WorkerSettings, blobs: Blobs) -> AsyncIterator[Synthesize]:
     """Load every engine, make it speak once, and free them at the end.
 
     Raises `WeightsMissing` if weights are not on this machine, `InvalidValue` if the catalogue asks for what
@@ -57,7 +57,7 @@ async def open_synthesize(settings: WorkerSettings) -> AsyncIterator[Synthesize]
             engine = await asyncio.to_thread(_load, model, store, pronunciation, settings.threads)
             booth = Booth(engine, model=model.name, voices=model.options.get("voices", {}))
             booths[model.name] = await stack.enter_async_context(booth)
-        yield Synthesize(catalogue=catalogue, booths=booths)
+        yield Synthesize(catalogue=catalogue, booths=booths, blobs=blobs)
 
 
 def _models(catalogue: Catalogue) -> Iterable[Model]:

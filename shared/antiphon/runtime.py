@@ -14,6 +14,7 @@ import uvloop
 
 from antiphon.blobs import Blobs, open_blobs
 from antiphon.bus import Bus
+from antiphon.egress import open_egress
 from antiphon.errors import AntiphonError
 from antiphon.schemas import JOB_SCHEMAS, Kind
 from antiphon.settings import CANNOT_START
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from antiphon.bus import Handler
+    from antiphon.bus.settlement import Settled
     from antiphon.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -60,6 +62,8 @@ class Worker:
     concurrency: int
     open: Callable[[Blobs], AbstractAsyncContextManager[Handler[Any]]]
     """Loads what the handler needs, and frees it at the end."""
+    settled: Callable[[Blobs], Settled] | None = None
+    """Makes what is told of each job that has ended here for good: how, and whether it became a dead letter."""
 
     @property
     def log_level(self) -> str:
@@ -74,11 +78,17 @@ class Worker:
             await self._serve(bus, stop)
 
     async def _serve(self, bus: Bus, stop: asyncio.Event) -> None:
-        async with open_blobs(self.settings.blobs, bus.values) as blobs, self.open(blobs) as handler:
+        async with (
+            open_egress(self.settings.egress) as egress,
+            open_blobs(self.settings.blobs, bus.values, egress) as blobs,
+            self.open(blobs) as handler,
+        ):
             # Loading leaves much that lives as long as the process: the collector need not visit it again.
             gc.collect()
             gc.freeze()
-            async with bus.serve(self.lane, JOB_SCHEMAS[self.lane], handler, concurrency=self.concurrency):
+            settled = self.settled(blobs) if self.settled else None
+            schema = JOB_SCHEMAS[self.lane]
+            async with bus.serve(self.lane, schema, handler, concurrency=self.concurrency, settled=settled):
                 logger.info("ready", extra={"lane": self.lane})
                 await stop.wait()
                 logger.info("draining", extra={"lane": self.lane})

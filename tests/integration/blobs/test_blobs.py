@@ -209,3 +209,25 @@ async def test_a_store_that_is_neither_folder_nor_bucket_is_refused(bus: Bus, ur
     with pytest.raises(InvalidValue):
         async with open_blobs(BlobSettings(blob_url=url), bus.values):
             pass
+
+
+@pytest.mark.parametrize("data", [b"", SMALL, LARGE])
+async def test_a_blob_is_read_piece_by_piece(blobs: Blobs, data: bytes) -> None:
+    ref = await blobs.put(data)
+    pieces = [piece async for piece in blobs.read_pieces(ref)]
+    assert b"".join(pieces) == data
+    assert max(map(len, pieces), default=0) <= 4 * 1024 * 1024
+
+
+async def test_a_blob_that_is_gone_is_missed_before_the_first_piece(blobs: Blobs) -> None:
+    for data in (SMALL, LARGE):
+        ref = await blobs.put(data)
+        await blobs.delete(ref)
+        with pytest.raises(NotFound):
+            await anext(blobs.read_pieces(ref))
+
+
+async def test_what_fails_inside_is_not_wrapped(bus: Bus, tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        async with open_blobs(BlobSettings(blob_url=f"file://{tmp_path}"), bus.values):
+            raise KeyError

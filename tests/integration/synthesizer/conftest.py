@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from antiphon.audio.samples import Samples
+from antiphon.blobs import Blobs, open_blobs
 from antiphon.errors import DeadlineExceeded
 from antiphon.schemas import EventKind, Job, Priority, now_ms
-from antiphon.settings import WorkerSettings
+from antiphon.settings import BlobSettings, WorkerSettings
 from services.synthesizer.app import open_synthesize
 from services.synthesizer.engines import Limits, Synthesizer
 from services.synthesizer.engines.hibari import Hibari
@@ -25,6 +28,7 @@ class Desk:
     def __init__(self, job: Job, *, priority: Priority = "std", log: list[str] | None = None) -> None:
         self.priority = priority
         self.events: list[bytes] = []
+        self.told: list[tuple[float, float | None]] = []
         self.emitted = asyncio.Event()
         self.log = [] if log is None else log
         self._deadline_ms = job.deadline_ms
@@ -55,6 +59,30 @@ class Desk:
         self.log.append("emit")
         self.emitted.set()
 
+    async def progress(self, done: float, total: float | None) -> None:
+        """Keep how far the work is."""
+        self.check()
+        self.told.append((done, total))
+
+
+class Values:
+    """Small payloads in memory."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, bytes] = {}
+
+    async def put(self, key: str, data: bytes, ttl: timedelta) -> None:
+        self._values[key] = data
+
+    async def append(self, key: str, data: bytes, ttl: timedelta) -> None:
+        self._values[key] = self._values.get(key, b"") + data
+
+    async def get(self, key: str) -> bytes | None:
+        return self._values.get(key)
+
+    async def drop(self, key: str) -> None:
+        self._values.pop(key, None)
+
 
 class Recorded:
     """A real engine that writes down what it is asked to speak."""
@@ -84,10 +112,23 @@ class Recorded:
             yield sound
 
 
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where large payloads lie."""
+    return tmp_path_factory.mktemp("blobs")
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def synthesize() -> AsyncIterator[Synthesize]:
+async def blobs(folder: Path) -> AsyncIterator[Blobs]:
+    """Stores that keep nothing small."""
+    async with open_blobs(BlobSettings(blob_url=folder.as_uri(), blob_inline_bytes=0), Values()) as blobs:
+        yield blobs
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def synthesize(blobs: Blobs) -> AsyncIterator[Synthesize]:
     """The handler with every engine of the catalogue."""
-    async with open_synthesize(WorkerSettings()) as handler:
+    async with open_synthesize(WorkerSettings(), blobs) as handler:
         yield handler
 
 

@@ -6,13 +6,15 @@ import asyncio
 
 import pytest
 
+from antiphon.blobs import Blobs
 from antiphon.errors import Cancelled, DeadlineExceeded
 from antiphon.models import Catalogue
 from antiphon.schemas import SynthesizeJob, now_ms
+from antiphon.settings import BlobSettings
 from services.synthesizer.booth import Booth
 from services.synthesizer.engines.hibari import Hibari
 from services.synthesizer.handlers import Synthesize
-from tests.integration.synthesizer.conftest import Desk, Recorded
+from tests.integration.synthesizer.conftest import Desk, Recorded, Values
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -30,7 +32,8 @@ def _booth(engine: Recorded) -> Booth:
 
 
 def _handler(booth: Booth) -> Synthesize:
-    return Synthesize(catalogue=Catalogue.load(), booths={"hibari": booth})
+    blobs = Blobs(BlobSettings(), Values())
+    return Synthesize(catalogue=Catalogue.load(), booths={"hibari": booth}, blobs=blobs)
 
 
 async def test_the_first_sentence_is_heard_before_the_last_is_spoken(hibari: Hibari) -> None:
