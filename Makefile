@@ -10,7 +10,7 @@ LOCK_OPTIONS := --python-version 3.11 --generate-hashes --no-header --no-annotat
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo up weights test test-parts test-platform check bench lock
+.PHONY: help demo up weights test test-parts test-platform check chaos bench docs lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,12 @@ check: $(DEVELOP) ## Lint, format, types, import rules, unit tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/unit
+
+chaos: $(DEVELOP) ## Kill, stop, fill and mislead processes and servers for half an hour; CHAOS_SEEDS=6-25
+	CHAOS_SEEDS=$${CHAOS_SEEDS:-6-25} CHAOS_SIZE=$${CHAOS_SIZE:-2} $(BIN)/python -m pytest -q -s tests/chaos
+
+docs: $(DEVELOP) ## Write docs/schemas and docs/asyncapi.json anew from the schemas
+	@$(BIN)/python -m antiphon.documents
 
 bench: $(DEVELOP) ## Measure the bus, the door and the models against the bare libraries
 	@$(BIN)/antiphon models pull

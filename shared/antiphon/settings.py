@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import sys
 from datetime import timedelta
@@ -11,8 +12,10 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_NUMBER = re.compile(r"\s*\d+(\.\d*)?\s*")
 
 CANNOT_START = 78
 """Exit code of a process that will not start however often it is tried: EX_CONFIG."""
@@ -32,6 +35,15 @@ class Settings(BaseSettings):
     """Read from the environment: the field's name in capitals behind `ANTIPHON_`."""
 
     model_config = SettingsConfigDict(env_prefix="ANTIPHON_", frozen=True, extra="ignore", populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_seconds(cls, value: object, info: ValidationInfo) -> object:
+        """Let a plain number stand for seconds where a duration is meant."""
+        field = cls.model_fields[info.field_name or ""]
+        if field.annotation is timedelta and isinstance(value, str) and _NUMBER.fullmatch(value):
+            return float(value)
+        return value
 
     @classmethod
     def from_environment(cls) -> Self:

@@ -30,6 +30,8 @@ class Receiver:
     moods: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
+    _client: OpenAI = field(default_factory=lambda: OpenAI(api_key="none"))
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/hook"
@@ -71,7 +73,7 @@ class Receiver:
 
     def _note(self, body: bytes, headers: dict[str, str], event_id: str) -> None:
         try:
-            OpenAI(api_key="none", webhook_secret=self.secret).webhooks.verify_signature(body, headers)
+            self._client.webhooks.verify_signature(body, headers, secret=self.secret)
         except Exception as error:
             self.problems.append(f"{event_id}: {error}")
         event = json.loads(body)

@@ -151,7 +151,7 @@ class MemoryBus:
         if self.error:
             raise self.error
 
-    async def status(self) -> dict[Kind, LaneCount]:
+    async def lanes(self) -> dict[Kind, LaneCount]:
         return self.workers
 
 
