@@ -5,24 +5,23 @@ The status of a response is sent with its first bytes, so what goes wrong before
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
+from datetime import timedelta
 from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from antiphon.bus import OutputEvent
-from antiphon.errors import AntiphonError, Failure
+from antiphon.errors import AntiphonError
 from antiphon.models import PublicModel
-from antiphon.schemas import MEDIA_TYPES, AudioFormat, BlobRef, Delta, Job, Outcome, Speech, Transcript
+from antiphon.schemas import MEDIA_TYPES, AudioFormat, BlobRef, Job, Outcome, Transcript
 from services.ingest.disconnect import unless_gone
 from services.ingest.errors_openai import error_object
-from services.ingest.formats.growing import Addition, GrowingText
-from services.ingest.formats.transcripts import done_event, logprob_objects, render
-from services.ingest.formats.usage import speech_usage
+from services.ingest.formats.events import EventsOf, SpeechEvents, TranscriptEvents
+from services.ingest.formats.transcripts import render
 from services.ingest.parameters.transcription import TranscriptionRequest
 from services.ingest.platform import Platform
 from services.ingest.running import RunningJob, result_of, running
@@ -35,23 +34,28 @@ _LOG = logging.getLogger("antiphon.ingest")
 _FOREVER_S = float("inf")
 
 
-class Interrupted(Failure):
-    """A worker was lost when a part of its audio had been sent."""
-
-
 class JobResponse(Response):
     """A response that is made while a job runs, and ends the job when the client leaves."""
 
-    def __init__(self, platform: Platform, job: Job, answer: Answer, *, audio: BlobRef | None = None) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        job: Job,
+        answer: Answer,
+        *,
+        audio: BlobRef | None = None,
+        timeout: timedelta | None = None,
+    ) -> None:
         super().__init__()
         self._platform = platform
         self._job = job
         self._answer = answer
         self._audio = audio
+        self._timeout = timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Submit the job and send its answer. Raises `AntiphonError` while nothing is sent, `ClientDisconnect`."""
-        async with running(self._platform, self._job, audio=self._audio) as job:
+        async with running(self._platform, self._job, audio=self._audio, timeout=self._timeout) as job:
             await unless_gone(receive, self._answer(job, send))
 
 
@@ -74,25 +78,7 @@ def streamed_transcript(model: PublicModel, *, ping_s: float) -> Answer:
     """Answer with events as the text grows."""
 
     async def answer(job: RunningJob, send: Send) -> None:
-        stream, text = EventStream(send), GrowingText()
-        try:
-            async with aclosing(job.events(idle_s=ping_s)) as events:
-                async for event in events:
-                    match event:
-                        case None:
-                            await stream.ping()
-                        case OutputEvent(kind="reset"):
-                            text.restart()
-                        case OutputEvent(kind="delta", data=data):
-                            await _emit_addition(stream, text.add(Delta.model_validate_json(data)))
-                        case OutputEvent(kind="outcome", data=data):
-                            transcript = Transcript.model_validate(result_of(Outcome.model_validate_json(data)))
-                            await _emit_addition(stream, text.finish(transcript))
-                            await stream.emit(done_event(text.sent, transcript, model))
-        except AntiphonError as error:
-            await _fail(stream, error)
-        else:
-            await stream.close(done=True)
+        await _relay(job, EventStream(send), TranscriptEvents(model), ping_s=ping_s)
 
     return answer
 
@@ -136,36 +122,28 @@ def audio_events(*, ping_s: float) -> Answer:
     """Answer with the audio in base64 slices, as events."""
 
     async def answer(job: RunningJob, send: Send) -> None:
-        stream, sent = EventStream(send), False
-        try:
-            async with aclosing(job.events(idle_s=ping_s)) as events:
-                async for event in events:
-                    match event:
-                        case None:
-                            await stream.ping()
-                        case OutputEvent(kind="reset") if sent:
-                            raise Interrupted("The connection to a worker was lost in mid-speech. Please try again.")
-                        case OutputEvent(kind="audio", data=data) if data:
-                            sent = True
-                            await stream.emit({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
-                        case OutputEvent(kind="outcome", data=data):
-                            speech = Speech.model_validate(result_of(Outcome.model_validate_json(data)))
-                            await stream.emit({"type": "speech.audio.done", "usage": speech_usage(speech)})
-        except AntiphonError as error:
-            await _fail(stream, error)
-        else:
-            await stream.close(done=True)
+        await _relay(job, EventStream(send), SpeechEvents(), ping_s=ping_s)
 
     return answer
 
 
-async def _emit_addition(stream: EventStream, addition: Addition | None) -> None:
-    if addition is None:
-        return
-    event: dict[str, Any] = {"type": "transcript.text.delta", "delta": addition.text}
-    if addition.logprobs is not None:
-        event["logprobs"] = logprob_objects(addition.logprobs)
-    await stream.emit(event)
+async def _relay(job: RunningJob, stream: EventStream, events_of: EventsOf, *, ping_s: float) -> None:
+    """Send the events that `events_of` makes of the job's output, then `[DONE]`.
+
+    Raises an error that comes before the first of them; a later one is an event itself.
+    """
+    try:
+        async with aclosing(job.events(idle_s=ping_s)) as outputs:
+            async for output in outputs:
+                if output is None:
+                    await stream.ping()
+                    continue
+                for event in events_of(output):
+                    await stream.emit(event)
+    except AntiphonError as error:
+        await _fail(stream, error)
+    else:
+        await stream.close(done=True)
 
 
 async def _fail(stream: EventStream, error: AntiphonError) -> None:

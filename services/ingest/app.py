@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from antiphon.errors import AntiphonError, InvalidRequest
 from antiphon.models import Catalogue
-from services.ingest import routes_audio, routes_health, routes_models
+from services.ingest import routes_audio, routes_health, routes_jobs, routes_models, routes_speech, routes_webhooks
 from services.ingest.auth import Authentication, Keyring
 from services.ingest.body import BodyGuard
 from services.ingest.envelope import Envelope
@@ -42,7 +42,7 @@ class Ingest:
         catalogue = Catalogue.load(self.settings.models_file)
         keyring = Keyring.parse(self.settings.api_keys.get_secret_value())
         async with open_platform(self.settings, catalogue) as platform:
-            app = assemble(platform, keyring)
+            app = assemble(platform, keyring, stopping=stop)
             await serve_http(app, self.settings, listener=listen(self.settings), stop=stop)
 
 
@@ -51,21 +51,30 @@ def build(settings: IngestSettings) -> Ingest:
     return Ingest(settings)
 
 
-def assemble(platform: Platform, keyring: Keyring) -> FastAPI:
-    """Return the application around an open platform."""
+def assemble(platform: Platform, keyring: Keyring, *, stopping: asyncio.Event | None = None) -> FastAPI:
+    """Return the application around an open platform. Responses that have no end of their own end with `stopping`."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.state.platform = platform
+    app.state.stopping = stopping or asyncio.Event()
     app.include_router(routes_health.router)
     for prefix in ("/v1", "/openai/v1"):
         app.include_router(routes_audio.router, prefix=prefix)
+        app.include_router(routes_jobs.router, prefix=prefix)
         app.include_router(routes_models.router, prefix=prefix)
+    for prefix in ("/v1", "/openai/v1", "/openai/v1/dashboard"):
+        app.include_router(routes_webhooks.router, prefix=prefix)
+    app.include_router(routes_speech.router)
     app.include_router(_dated(), prefix="/openai", dependencies=[Depends(_require_api_version)])
     app.add_exception_handler(AntiphonError, _on_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     # The last one added is the outermost.
     app.add_middleware(Authentication, keyring=keyring)
-    app.add_middleware(BodyGuard, limit_bytes=platform.settings.max_upload_bytes)
+    app.add_middleware(
+        BodyGuard,
+        limit_bytes=platform.settings.max_upload_bytes,
+        limits_bytes={routes_speech.FAST_PATH: platform.settings.speech.speech_upload_bytes},
+    )
     app.add_middleware(Envelope, path_prefix=platform.settings.path_prefix)
     return app
 

@@ -15,7 +15,9 @@ from services.ingest.errors import error_response
 from services.ingest.surface import surface_of
 
 _HASHED = re.compile(r"sha256:([0-9a-f]{64})")
-_GUARDED = ("/v1/", "/openai/")
+_GUARDED = ("/v1/", "/openai/", "/speechtotext/")
+_SIGNED = "/speechtotext/content/"
+"""Links that carry their own permission."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request pass when any of its keys is known."""
-        if scope["type"] == "http" and f"{scope['path']}/".startswith(_GUARDED):
+        if scope["type"] == "http" and is_guarded(scope["path"]):
             keys = presented_keys(Headers(scope=scope))
             principals = [principal for key in keys if (principal := self._keyring.find(key))]
             if not principals:
@@ -70,6 +72,11 @@ class Authentication:
                 return
             scope["principal"] = principals[0]
         await self._app(scope, receive, send)
+
+
+def is_guarded(path: str) -> bool:
+    """Tell whether a path needs a key."""
+    return f"{path}/".startswith(_GUARDED) and not path.startswith(_SIGNED)
 
 
 def presented_keys(headers: Headers) -> list[str]:

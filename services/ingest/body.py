@@ -7,7 +7,7 @@ reads on. So an answer goes out at once, and what still comes in is dropped, up 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -20,18 +20,23 @@ MAX_DRAIN_S = 30.0
 
 
 class BodyGuard:
-    """ASGI middleware: a body larger than `limit_bytes` raises `ContentTooLarge` where it is read."""
+    """ASGI middleware: a body larger than `limit_bytes` raises `ContentTooLarge` where it is read.
 
-    def __init__(self, app: ASGIApp, *, limit_bytes: int) -> None:
+    `limits_bytes` are the limits of the paths that have one of their own.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit_bytes: int, limits_bytes: Mapping[str, int] | None = None) -> None:
         self._app = app
         self._limit_bytes = limit_bytes
+        self._limits_bytes = dict(limits_bytes or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request through a guarded body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _GuardedBody(Headers(scope=scope), receive, limit_bytes=self._limit_bytes)
+        limit_bytes = self._limits_bytes.get(scope["path"], self._limit_bytes)
+        body = _GuardedBody(Headers(scope=scope), receive, limit_bytes=limit_bytes)
 
         async def send_then_drain(message: Message) -> None:
             if body.complete:

@@ -81,6 +81,6 @@ class _Exchange:
             headers["x-request-id"] = self.request_id
             headers["openai-version"] = "2020-10-01"
             headers["openai-processing-ms"] = str(round(self.elapsed_ms))
-            if self.surface == "azure":
+            if self.surface != "openai":
                 headers["apim-request-id"] = str(uuid.uuid4())
         await self._send(message)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from starlette.responses import Response
 
 from antiphon.errors import AntiphonError, InvalidRequest, NotFound
 from antiphon.schemas import ErrorInfo
-from services.ingest import errors_azure, errors_openai
+from services.ingest import errors_azure, errors_openai, errors_speech
 from services.ingest.surface import Surface
+
+_SHAPES: dict[Surface, Callable[[ErrorInfo], dict[str, Any]]] = {
+    "openai": errors_openai.error_object,
+    "azure": errors_azure.error_object,
+    "speech": errors_speech.error_object,
+}
 
 
 class MalformedBody(InvalidRequest):
@@ -31,7 +39,7 @@ class RouteNotFound(NotFound):
 def error_response(error: AntiphonError, surface: Surface) -> Response:
     """Return the answer that tells a client of `error`."""
     info = error.info()
-    body = (errors_azure if surface == "azure" else errors_openai).error_object(info)
+    body = _SHAPES[surface](info)
     return Response(
         orjson.dumps(body), status_code=info.http_status, headers=retry_headers(info), media_type="application/json"
     )

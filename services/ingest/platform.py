@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import cast
 
 from starlette.requests import Request
 
 from antiphon.blobs import Blobs, open_blobs
 from antiphon.bus import Bus, Caller
+from antiphon.egress import EgressRules
 from antiphon.models import Catalogue
+from antiphon.webhooks import Deliveries, Endpoints
 from services.ingest.aftercare import Aftercare
 from services.ingest.settings import IngestSettings
 
@@ -26,6 +29,21 @@ class Platform:
     caller: Caller
     blobs: Blobs
     aftercare: Aftercare
+
+    @cached_property
+    def egress(self) -> EgressRules:
+        """Which URLs callers may name."""
+        return EgressRules.of(self.settings.egress)
+
+    @cached_property
+    def endpoints(self) -> Endpoints:
+        """Registered receivers of webhooks."""
+        return Endpoints(self.bus, check_url=partial(self.egress.check_url, param="url"))
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """What goes to receivers of webhooks, and what became of it."""
+        return Deliveries(self.bus, self.caller)
 
 
 @asynccontextmanager

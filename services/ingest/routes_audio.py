@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from antiphon.errors import UnsupportedMediaType
 from antiphon.models import Model
 from antiphon.schemas import Kind, SynthesizeJob, TranscribeJob, TranslateJob
 from services.ingest.answers import JobResponse, audio_events, streamed_audio, streamed_transcript, whole_transcript
 from services.ingest.auth import Principal
-from services.ingest.body import read_whole
-from services.ingest.errors import MalformedBody
-from services.ingest.parameters.fields import missing
-from services.ingest.parameters.speech import read_speech, values_of
+from services.ingest.json_body import read_object
+from services.ingest.parameters.fields import Members, Parameters, missing
+from services.ingest.parameters.speech import read_speech
 from services.ingest.parameters.transcription import read_transcription, read_translation
 from services.ingest.platform import Platform, platform_of
-from services.ingest.upload import read_fields, receive_upload
+from services.ingest.upload import is_form, read_fields, receive_upload
 
 MAX_JSON_BYTES = 2**20
 
@@ -64,10 +59,10 @@ async def create_translation(request: Request) -> Response:
 async def create_speech(request: Request) -> Response:
     """Text to speech."""
     platform, model = platform_of(request), _deployed(request, "synthesize")
-    values = await _speech_values(request)
-    name = _name(request, values.get("model"))
+    parameters = await _speech_parameters(request)
+    name = _name(request, parameters.text("model"))
     model = model or platform.catalogue.resolve(name, "synthesize")
-    wanted = read_speech(values, model.public)
+    wanted = read_speech(parameters, model.public)
     job = SynthesizeJob(
         text=wanted.text,
         model=name,
@@ -88,10 +83,10 @@ def _deployed(request: Request, kind: Kind) -> Model | None:
     return None if deployment is None else platform_of(request).catalogue.resolve(deployment, kind)
 
 
-def _name(request: Request, named: object) -> str:
+def _name(request: Request, named: str | None) -> str:
     """Return the model that the request is for: the path wins over the body."""
-    name = request.path_params.get("deployment") or named
-    if not isinstance(name, str):
+    name: str | None = request.path_params.get("deployment") or named
+    if name is None:
         raise missing("model")
     return name
 
@@ -105,17 +100,8 @@ def _ping_s(platform: Platform) -> float:
     return platform.settings.ping.total_seconds()
 
 
-async def _speech_values(request: Request) -> dict[str, Any]:
-    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if media_type == "multipart/form-data":
-        return values_of(await read_fields(request.headers, request.receive))
-    if media_type != "application/json" and not media_type.endswith("+json"):
-        raise UnsupportedMediaType(f"Unsupported content type: '{media_type}'. This endpoint reads 'application/json'.")
+async def _speech_parameters(request: Request) -> Parameters:
+    if is_form(request.headers):
+        return await read_fields(request.headers, request.receive)
     limit_bytes = min(MAX_JSON_BYTES, platform_of(request).settings.max_upload_bytes)
-    try:
-        values = orjson.loads(await read_whole(request.receive, limit_bytes=limit_bytes))
-    except orjson.JSONDecodeError:
-        raise MalformedBody("We could not parse the JSON body of your request.") from None
-    if not isinstance(values, dict):
-        raise MalformedBody("The body of your request must be a JSON object.")
-    return values
+    return Members(await read_object(request, limit_bytes=limit_bytes))

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, cast
 
 from antiphon.blobs import Blobs
@@ -71,9 +72,14 @@ class RunningJob:
 
 
 @asynccontextmanager
-async def running(platform: Platform, job: Job, *, audio: BlobRef | None = None) -> AsyncIterator[RunningJob]:
-    """Submit `job`; leaving the block before its end cancels it. Raises `Overloaded`, `Unavailable`."""
-    timeout_s = platform.settings.request_timeout.total_seconds()
+async def running(
+    platform: Platform, job: Job, *, audio: BlobRef | None = None, timeout: timedelta | None = None
+) -> AsyncIterator[RunningJob]:
+    """Submit `job`; leaving the block before its end cancels it.
+
+    `timeout` is how long its caller waits, if not as long as others do. Raises `Overloaded`, `Unavailable`.
+    """
+    timeout_s = (timeout or platform.settings.request_timeout).total_seconds()
     # Who waits is told by the answer itself.
     job = job.model_copy(update={"keep_s": _KEEP_S, "announce": False})
     try:

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from antiphon.schemas import Kind
-from antiphon.settings import BlobSettings, BusSettings, Settings
+from antiphon.settings import BlobSettings, BusSettings, EgressSettings, Settings
+from services.ingest.speech.settings import SpeechSettings
 
 MAX_UPLOAD_BYTES = 26_214_400
 """What the hosted service accepts: 25 MiB for the whole body."""
@@ -19,6 +20,8 @@ class IngestSettings(Settings):
 
     bus: BusSettings = Field(default_factory=BusSettings)
     blobs: BlobSettings = Field(default_factory=BlobSettings)
+    egress: EgressSettings = Field(default_factory=EgressSettings)
+    speech: SpeechSettings = Field(default_factory=SpeechSettings)
     models_file: Path | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)

@@ -21,9 +21,10 @@ class EventStream:
         self._send = send
         self.started = False
 
-    async def emit(self, event: dict[str, Any]) -> None:
-        """Send one event."""
-        await self._write(b"data: " + orjson.dumps(event) + b"\n\n")
+    async def emit(self, event: dict[str, Any], *, name: str | None = None, id: str | None = None) -> None:
+        """Send one event; `id` is what a client comes back with after a lost connection."""
+        head = (f"event: {name}\n" if name else "") + (f"id: {id}\n" if id else "")
+        await self._write(head.encode() + b"data: " + orjson.dumps(event) + b"\n\n")
 
     async def ping(self) -> None:
         """Send a comment, which clients skip and proxies take for life."""

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from antiphon.bus import RetryPolicy
-from antiphon.settings import BusSettings, EgressSettings, Settings
+from antiphon.settings import BusSettings, EgressSettings, Settings, duration_of
 from antiphon.webhooks import Breaker
 
 _SECOND, _MINUTE, _HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -57,10 +57,12 @@ class WebhookSettings(Settings):
             return value
         if value.lstrip().startswith("["):
             try:
-                return json.loads(value)
+                parts = json.loads(value)
             except ValueError:
                 raise ValueError("neither a JSON list nor durations separated by commas") from None
-        return [part.strip() for part in value.split(",") if part.strip()]
+        else:
+            parts = [part.strip() for part in value.split(",") if part.strip()]
+        return [duration_of(part) for part in parts] if isinstance(parts, list) else parts
 
     @property
     def retry(self) -> RetryPolicy:

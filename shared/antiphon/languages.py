@@ -142,3 +142,8 @@ def language_name(code: str) -> str:
     """
     known = language_code(code)
     return _NAMES[known] if known else code
+
+
+def language_codes() -> tuple[str, ...]:
+    """Return the codes of all languages."""
+    return tuple(_NAMES)

@@ -21,6 +21,11 @@ CANNOT_START = 78
 """Exit code of a process that will not start however often it is tried: EX_CONFIG."""
 
 
+def duration_of(value: object) -> object:
+    """Return a plain number in text as seconds, which a duration may be given as; anything else as it is."""
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+
+
 def default_cache_dir() -> Path:
     """Return where weights are kept: `$XDG_CACHE_HOME/antiphon`, else `~/.cache/antiphon`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "antiphon"
@@ -39,11 +44,8 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _read_seconds(cls, value: object, info: ValidationInfo) -> object:
-        """Let a plain number stand for seconds where a duration is meant."""
         field = cls.model_fields[info.field_name or ""]
-        if field.annotation is timedelta and isinstance(value, str) and _NUMBER.fullmatch(value):
-            return float(value)
-        return value
+        return duration_of(value) if field.annotation is timedelta else value
 
     @classmethod
     def from_environment(cls) -> Self:

@@ -1,4 +1,8 @@
-"""The running platform: one that the tests start, or the one that `ANTIPHON_TEST_BASE_URL` names."""
+"""The running platform: one that the tests start, or the one that `ANTIPHON_TEST_BASE_URL` names.
+
+That one needs two keys, `ANTIPHON_TEST_API_KEY` and `ANTIPHON_TEST_OTHER_API_KEY`, its bus at `REDIS_URL`, and
+`ANTIPHON_EGRESS_ALLOW` for this machine's loopback, where the tests receive webhooks.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,7 @@ from tests.contract.collector import Collector, collecting
 
 READY_S = 180.0
 STOP_S = 60.0
+LOOPBACK = "127.0.0.0/8,::1/128"
 API_VERSION = "2025-04-01-preview"
 _MODELS = """
 [deployments]
@@ -32,10 +37,11 @@ _MODELS = """
 
 @dataclass(frozen=True)
 class Served:
-    """Where the platform listens, and the key that opens it."""
+    """Where the platform listens, and the keys that open it: each is a tenant of its own."""
 
     root_url: str
     api_key: str
+    other_api_key: str
     state: Path | None = None
 
     @property
@@ -59,17 +65,22 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Served]:
     if url := os.environ.get("ANTIPHON_TEST_BASE_URL"):
-        yield Served(url.rstrip("/").removesuffix("/v1"), os.environ["ANTIPHON_TEST_API_KEY"])
+        yield Served(
+            url.rstrip("/").removesuffix("/v1"),
+            os.environ["ANTIPHON_TEST_API_KEY"],
+            os.environ["ANTIPHON_TEST_OTHER_API_KEY"],
+        )
         return
     # Paths of sockets are short.
     state = tmp_path_factory.mktemp("state")
     models = tmp_path_factory.mktemp("models") / "models.toml"
     models.write_text(_MODELS)
-    served = Served(f"http://127.0.0.1:{free_port()}", "sk-contract-0123456789", state)
+    served = Served(f"http://127.0.0.1:{free_port()}", "sk-contract-0123456789", "sk-contract-other-0123456789", state)
     environment = {name: value for name, value in os.environ.items() if name != "REDIS_URL"} | {
         "ANTIPHON_PORT": served.root_url.rpartition(":")[2],
         "ANTIPHON_STATE_DIR": str(state),
-        "ANTIPHON_API_KEYS": served.api_key,
+        "ANTIPHON_API_KEYS": f"{served.api_key},{served.other_api_key}",
+        "ANTIPHON_EGRESS_ALLOW": LOOPBACK,
         "ANTIPHON_MODELS_FILE": str(models),
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "200",
@@ -139,6 +150,23 @@ def azure(platform: Served) -> Iterator[openai.AzureOpenAI]:
 def http(platform: Served) -> Iterator[httpx.Client]:
     """A client that sends what it is told to, with the key."""
     headers = {"authorization": f"Bearer {platform.api_key}"}
+    with httpx.Client(base_url=platform.root_url, headers=headers, trust_env=False, timeout=100) as opened:
+        yield opened
+
+
+@pytest.fixture
+def other_client(platform: Served) -> Iterator[openai.OpenAI]:
+    """The SDK with the key of another tenant."""
+    with openai.OpenAI(
+        base_url=platform.base_url, api_key=platform.other_api_key, max_retries=0, timeout=100
+    ) as opened:
+        yield opened
+
+
+@pytest.fixture
+def other_http(platform: Served) -> Iterator[httpx.Client]:
+    """The same as `http` with the key of another tenant."""
+    headers = {"authorization": f"Bearer {platform.other_api_key}"}
     with httpx.Client(base_url=platform.root_url, headers=headers, trust_env=False, timeout=100) as opened:
         yield opened
 

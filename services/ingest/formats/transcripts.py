@@ -26,17 +26,26 @@ class Document:
 
 def render(transcript: Transcript, request: TranscriptionRequest, model: PublicModel) -> Document:
     """Return the body of a response that is not streamed."""
+    content = content_of(transcript, request, model)
+    if isinstance(content, dict):
+        return Document(orjson.dumps(content), "application/json")
+    subtype = "vtt" if request.format == "vtt" else "plain"
+    return Document(content.encode(), f"text/{subtype}; charset=utf-8")
+
+
+def content_of(transcript: Transcript, request: TranscriptionRequest, model: PublicModel) -> str | dict[str, Any]:
+    """Return a transcript as text, or as the object that is sent as JSON."""
     match request.format:
         case "text":
-            return _plain(f"{transcript.text.strip()}\n")
+            return f"{transcript.text.strip()}\n"
         case "srt":
-            return _plain(srt(transcript.segments))
+            return srt(transcript.segments)
         case "vtt":
-            return Document(vtt(transcript.segments).encode(), "text/vtt; charset=utf-8")
+            return vtt(transcript.segments)
         case "verbose_json":
-            return _json(_verbose(transcript, request))
+            return _verbose(transcript, request)
         case _:
-            return _json(_brief(transcript, model))
+            return _brief(transcript, model)
 
 
 def done_event(text: str, transcript: Transcript, model: PublicModel) -> dict[str, Any]:
@@ -85,11 +94,3 @@ def _names_languages(model: PublicModel) -> bool:
 
 def _languages(transcript: Transcript) -> list[dict[str, str]]:
     return [{"code": transcript.language}] if transcript.detected else []
-
-
-def _plain(text: str) -> Document:
-    return Document(text.encode(), "text/plain; charset=utf-8")
-
-
-def _json(body: dict[str, Any]) -> Document:
-    return Document(orjson.dumps(body), "application/json")

@@ -1,9 +1,10 @@
-"""Form fields, in all the spellings that clients use for lists, booleans and objects."""
+"""What callers send: form fields in all the spellings that clients use for lists, booleans and objects, or JSON."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
@@ -12,12 +13,61 @@ from antiphon.errors import InvalidValue, MissingParameter
 
 _ITEM = re.compile(r"(?P<name>[^\[\]]+)\[\d*\]")
 _TRUE = frozenset({"true", "1", "yes", "on"})
+_MOST_REPEATED = 64
 _FALSE = frozenset({"false", "0", "no", "off", "null", "none"})
 
 ChoiceT = TypeVar("ChoiceT", bound=str)
 
 
-class Fields:
+class Parameters(ABC):
+    """The parameters of one request, however they are written."""
+
+    @abstractmethod
+    def text(self, name: str) -> str | None:
+        """Return a text. Raises `InvalidValue` when it is something else."""
+
+    @abstractmethod
+    def scalar(self, name: str) -> str | float | None:
+        """Return a text or a number. Raises `InvalidValue` when it is neither."""
+
+    @abstractmethod
+    def number(self, name: str, *, minimum: float, maximum: float) -> float | None:
+        """Return a number. Raises `InvalidValue` when it is none or out of range."""
+
+    @abstractmethod
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Return a boolean. Raises `InvalidValue`."""
+
+    @abstractmethod
+    def items(self, name: str) -> tuple[str, ...]:
+        """Return the items of a list. Raises `InvalidValue` when it is not a list of strings."""
+
+    @abstractmethod
+    def members(self, name: str) -> str | dict[str, Any] | None:
+        """Return what is a word or an object, values as they came. Raises `InvalidValue`."""
+
+    @abstractmethod
+    def canonical(self) -> bytes:
+        """Return all of it in one spelling, to tell a repetition from another request."""
+
+    def required(self, name: str) -> str:
+        """Return a text. Raises `MissingParameter`."""
+        value = self.text(name)
+        if value is None:
+            raise missing(name)
+        return value
+
+    def choice(self, name: str, allowed: Sequence[ChoiceT], default: ChoiceT) -> ChoiceT:
+        """Return one of `allowed`. Raises `InvalidValue`."""
+        value = self.text(name)
+        return default if value is None else one_of(name, value, allowed)
+
+    def choices(self, name: str, allowed: Sequence[ChoiceT]) -> frozenset[ChoiceT]:
+        """Return a set of some of `allowed`. Raises `InvalidValue`."""
+        return frozenset(one_of(name, value, allowed) for value in self.items(name))
+
+
+class Fields(Parameters):
     """The fields of one form. An empty value counts as absent.
 
     Lists may come as repeated `name[]` or `name`, as a JSON array or separated by commas in one `name`;
@@ -40,12 +90,9 @@ class Fields:
         values = self._values.get(name)
         return values[-1] if values else None
 
-    def required(self, name: str) -> str:
-        """Return a field's value. Raises `MissingParameter`."""
-        value = self.text(name)
-        if value is None:
-            raise missing(name)
-        return value
+    def scalar(self, name: str) -> str | None:
+        """Return a field's value."""
+        return self.text(name)
 
     def number(self, name: str, *, minimum: float, maximum: float) -> float | None:
         """Return a number. Raises `InvalidValue` when it is none or out of range."""
@@ -56,21 +103,18 @@ class Fields:
             number = float(value)
         except ValueError:
             raise InvalidValue(
-                f"Invalid type for '{name}': expected a number, but got '{value}'.", param=name
+                f"Invalid type for '{name}': expected a number, but got '{shortened(value)}'.", param=name
             ) from None
         return in_range(name, number, minimum=minimum, maximum=maximum)
 
-    def flag(self, name: str) -> bool:
-        """Return a boolean, false when absent. Raises `InvalidValue`."""
-        value = (self.text(name) or "false").lower()
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Return a boolean. Raises `InvalidValue`."""
+        value = (self.text(name) or str(default)).lower()
         if value not in _TRUE | _FALSE:
-            raise InvalidValue(f"Invalid type for '{name}': expected a boolean, but got '{value}'.", param=name)
+            raise InvalidValue(
+                f"Invalid type for '{name}': expected a boolean, but got '{shortened(value)}'.", param=name
+            )
         return value in _TRUE
-
-    def choice(self, name: str, allowed: Sequence[ChoiceT], default: ChoiceT) -> ChoiceT:
-        """Return one of `allowed`. Raises `InvalidValue`."""
-        value = self.text(name)
-        return default if value is None else one_of(name, value, allowed)
 
     def items(self, name: str) -> tuple[str, ...]:
         """Return the items of a list. Raises `InvalidValue` when JSON in it is not a list of strings."""
@@ -83,10 +127,6 @@ class Fields:
         if name in self._bracketed:
             return (value,)
         return tuple(part for item in value.split(",") if (part := item.strip()))
-
-    def choices(self, name: str, allowed: Sequence[ChoiceT]) -> frozenset[ChoiceT]:
-        """Return a set of some of `allowed`. Raises `InvalidValue`."""
-        return frozenset(one_of(name, value, allowed) for value in self.items(name))
 
     def members(self, name: str) -> str | dict[str, Any] | None:
         """Return a field that is a word or an object, values as they came. Raises `InvalidValue` for broken JSON."""
@@ -105,10 +145,78 @@ class Fields:
             raise InvalidValue(f"Invalid type for '{name}': expected a string or an object.", param=name)
         return parsed
 
+    def canonical(self) -> bytes:
+        """Return the names and their values in JSON."""
+        return orjson.dumps(self._values, option=orjson.OPT_SORT_KEYS)
+
+
+class Members(Parameters):
+    """The members of one JSON object. Null counts as absent; nothing is converted."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = dict(values)
+
+    def text(self, name: str) -> str | None:
+        """Return a string. Raises `InvalidValue`."""
+        value = self._values.get(name)
+        if value is not None and not isinstance(value, str):
+            raise InvalidValue(f"Invalid type for '{name}': expected a string.", param=name)
+        return value
+
+    def scalar(self, name: str) -> str | float | None:
+        """Return a string or a number. Raises `InvalidValue`."""
+        value = self._values.get(name)
+        if isinstance(value, bool) or not isinstance(value, str | int | float | None):
+            raise InvalidValue(f"Invalid type for '{name}': expected a string or a number.", param=name)
+        return value
+
+    def number(self, name: str, *, minimum: float, maximum: float) -> float | None:
+        """Return a number. Raises `InvalidValue` when it is none or out of range."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InvalidValue(f"Invalid type for '{name}': expected a number.", param=name)
+        return in_range(name, float(value), minimum=minimum, maximum=maximum)
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Return a boolean. Raises `InvalidValue`."""
+        value = self._values.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise InvalidValue(f"Invalid type for '{name}': expected a boolean.", param=name)
+        return value
+
+    def items(self, name: str) -> tuple[str, ...]:
+        """Return the items of an array. Raises `InvalidValue` when it is not an array of strings."""
+        value = self._values.get(name)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise InvalidValue(f"Invalid type for '{name}': expected an array of strings.", param=name)
+        return tuple(item for item in value if item)
+
+    def members(self, name: str) -> str | dict[str, Any] | None:
+        """Return a string or an object. Raises `InvalidValue`."""
+        value = self._values.get(name)
+        if not isinstance(value, str | dict | None):
+            raise InvalidValue(f"Invalid type for '{name}': expected a string or an object.", param=name)
+        return value
+
+    def canonical(self) -> bytes:
+        """Return the object in JSON."""
+        return orjson.dumps(self._values, option=orjson.OPT_SORT_KEYS)
+
 
 def missing(name: str) -> MissingParameter:
     """Return the error for a required parameter that is absent."""
     return MissingParameter(f"Missing required parameter: '{name}'.", param=name)
+
+
+def shortened(value: str) -> str:
+    """Return a value as an error may repeat it."""
+    return value if len(value) <= _MOST_REPEATED else f"{value[:_MOST_REPEATED]}…"
 
 
 def one_of(name: str, value: str, allowed: Sequence[ChoiceT]) -> ChoiceT:
@@ -117,7 +225,18 @@ def one_of(name: str, value: str, allowed: Sequence[ChoiceT]) -> ChoiceT:
         if choice == value:
             return choice
     supported = ", ".join(f"'{choice}'" for choice in allowed)
-    raise InvalidValue(f"Invalid value: '{value}'. Supported values are: {supported}.", param=name)
+    raise InvalidValue(f"Invalid value: '{shortened(value)}'. Supported values are: {supported}.", param=name)
+
+
+def no_longer_than(name: str, value: str, maximum: int) -> str:
+    """Return `value`. Raises `InvalidValue` when it has more than `maximum` characters."""
+    if len(value) > maximum:
+        raise InvalidValue(
+            f"Invalid '{name}': string too long. Expected a string with maximum length {maximum}, "
+            f"but got a string with length {len(value)} instead.",
+            param=name,
+        )
+    return value
 
 
 def in_range(name: str, number: float, *, minimum: float, maximum: float) -> float:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from antiphon.errors import InvalidValue, UnsupportedValue
 from antiphon.languages import language_code
 from antiphon.models import PublicModel
 from antiphon.schemas import Chunking, RecognitionOptions
-from services.ingest.parameters.fields import Fields, in_range, one_of
+from services.ingest.parameters.fields import Parameters, in_range, one_of
 
 TranscriptFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
 Granularity = Literal["word", "segment"]
@@ -32,48 +32,54 @@ class TranscriptionRequest:
     granularities: frozenset[Granularity] = frozenset[Granularity]({"segment"})
 
 
-def read_transcription(fields: Fields, model: PublicModel, *, strict: bool) -> TranscriptionRequest:
-    """Check the fields of /audio/transcriptions. Raises `InvalidValue`, `UnsupportedValue`.
-
-    `strict` refuses what the hosted model of that name refuses.
-    """
-    _refuse_diarization(fields, model)
-    chosen = _readable_format(fields, model, _FORMATS, strict=strict)
-    stream = fields.flag("stream") and model.streams
-    if stream and chosen not in _STREAMED_FORMATS:
+def read_transcription(parameters: Parameters, model: PublicModel, *, strict: bool) -> TranscriptionRequest:
+    """Check the parameters of /audio/transcriptions. Raises as `read_recognition` does."""
+    wanted = read_recognition(parameters, model, strict=strict)
+    stream = parameters.flag("stream") and model.streams
+    if stream and wanted.format not in _STREAMED_FORMATS:
         raise UnsupportedValue(
-            f"Unsupported value: 'response_format' does not support '{chosen}' when stream=true. "
+            f"Unsupported value: 'response_format' does not support '{wanted.format}' when stream=true. "
             "Supported values are: 'json' and 'text'.",
             param="response_format",
         )
-    granularities = _granularities(fields, chosen)
+    return replace(wanted, stream=stream)
+
+
+def read_recognition(parameters: Parameters, model: PublicModel, *, strict: bool) -> TranscriptionRequest:
+    """Check what says how to transcribe, without `stream`. Raises `InvalidValue`, `UnsupportedValue`.
+
+    `strict` refuses what the hosted model of that name refuses.
+    """
+    _refuse_diarization(parameters, model)
+    chosen = _readable_format(parameters, model, _FORMATS, strict=strict)
+    granularities = _granularities(parameters, chosen)
     options = RecognitionOptions(
-        language=_language("language", fields.text("language")),
-        languages=_candidates(fields, model, strict=strict),
-        keywords=_keywords(fields, model, strict=strict),
-        prompt=_prompt(fields),
-        temperature=fields.number("temperature", minimum=0.0, maximum=1.0) or 0.0,
+        language=_language("language", parameters.text("language")),
+        languages=_candidates(parameters, model, strict=strict),
+        keywords=_keywords(parameters, model, strict=strict),
+        prompt=_prompt(parameters),
+        temperature=parameters.number("temperature", minimum=0.0, maximum=1.0) or 0.0,
         words="word" in granularities,
-        logprobs=_logprobs(fields, model, chosen, strict=strict),
-        chunking=_chunking(fields.members("chunking_strategy")),
+        logprobs=_logprobs(parameters, model, chosen, strict=strict),
+        chunking=_chunking(parameters.members("chunking_strategy")),
     )
-    return TranscriptionRequest(format=chosen, options=options, stream=stream, granularities=granularities)
+    return TranscriptionRequest(format=chosen, options=options, granularities=granularities)
 
 
-def read_translation(fields: Fields, model: PublicModel, *, strict: bool) -> TranscriptionRequest:
-    """Check the fields of /audio/translations. Raises `InvalidValue`, `UnsupportedValue`."""
+def read_translation(parameters: Parameters, model: PublicModel, *, strict: bool) -> TranscriptionRequest:
+    """Check the parameters of /audio/translations. Raises `InvalidValue`, `UnsupportedValue`."""
     return TranscriptionRequest(
-        format=_readable_format(fields, model, _TRANSLATION_FORMATS, strict=strict),
+        format=_readable_format(parameters, model, _TRANSLATION_FORMATS, strict=strict),
         options=RecognitionOptions(
-            prompt=_prompt(fields), temperature=fields.number("temperature", minimum=0.0, maximum=1.0) or 0.0
+            prompt=_prompt(parameters), temperature=parameters.number("temperature", minimum=0.0, maximum=1.0) or 0.0
         ),
     )
 
 
 def _readable_format(
-    fields: Fields, model: PublicModel, allowed: tuple[TranscriptFormat, ...], *, strict: bool
+    parameters: Parameters, model: PublicModel, allowed: tuple[TranscriptFormat, ...], *, strict: bool
 ) -> TranscriptFormat:
-    chosen = fields.choice("response_format", allowed, "json")
+    chosen = parameters.choice("response_format", allowed, "json")
     if chosen == "diarized_json" or (strict and chosen not in model.formats):
         raise UnsupportedValue(
             f"response_format '{chosen}' is not compatible with model '{model.id}'. Use 'json' or 'text' instead.",
@@ -82,18 +88,18 @@ def _readable_format(
     return chosen
 
 
-def _refuse_diarization(fields: Fields, model: PublicModel) -> None:
+def _refuse_diarization(parameters: Parameters, model: PublicModel) -> None:
     if "diarize" in model.base:
         raise UnsupportedValue(f"Unsupported model: '{model.id}'. Telling speakers apart is not served.", param="model")
     for name in ("known_speaker_names", "known_speaker_references"):
-        if fields.items(name):
+        if parameters.items(name):
             raise UnsupportedValue(
                 f"Unsupported parameter: '{name}' is not supported with model '{model.id}'.", param=name
             )
 
 
-def _granularities(fields: Fields, chosen: TranscriptFormat) -> frozenset[Granularity]:
-    wanted = fields.choices("timestamp_granularities", _GRANULARITIES)
+def _granularities(parameters: Parameters, chosen: TranscriptFormat) -> frozenset[Granularity]:
+    wanted = parameters.choices("timestamp_granularities", _GRANULARITIES)
     if wanted and chosen != "verbose_json":
         raise InvalidValue(
             f"timestamp_granularities is only supported with response_format 'verbose_json', not with '{chosen}'.",
@@ -102,8 +108,8 @@ def _granularities(fields: Fields, chosen: TranscriptFormat) -> frozenset[Granul
     return wanted or frozenset[Granularity]({"segment"})
 
 
-def _logprobs(fields: Fields, model: PublicModel, chosen: TranscriptFormat, *, strict: bool) -> bool:
-    if not fields.choices("include", ("logprobs",)):
+def _logprobs(parameters: Parameters, model: PublicModel, chosen: TranscriptFormat, *, strict: bool) -> bool:
+    if not parameters.choices("include", ("logprobs",)):
         return False
     if chosen != "json" or (strict and not model.streams):
         subject = f"response_format '{chosen}'" if chosen != "json" else f"model '{model.id}'"
@@ -111,16 +117,16 @@ def _logprobs(fields: Fields, model: PublicModel, chosen: TranscriptFormat, *, s
     return True
 
 
-def _candidates(fields: Fields, model: PublicModel, *, strict: bool) -> tuple[str, ...]:
-    spellings = fields.items("languages")
+def _candidates(parameters: Parameters, model: PublicModel, *, strict: bool) -> tuple[str, ...]:
+    spellings = parameters.items("languages")
     if spellings and strict:
         _require_hints(model, "languages")
     codes = (_language("languages", spelling) for spelling in spellings)
     return tuple(dict.fromkeys(code for code in codes if code))
 
 
-def _keywords(fields: Fields, model: PublicModel, *, strict: bool) -> tuple[str, ...]:
-    keywords = fields.items("keywords")
+def _keywords(parameters: Parameters, model: PublicModel, *, strict: bool) -> tuple[str, ...]:
+    keywords = parameters.items("keywords")
     if keywords and strict:
         _require_hints(model, "keywords")
     if len(keywords) > _MAX_KEYWORDS:
@@ -144,8 +150,8 @@ def _language(name: str, spelling: str | None) -> str | None:
     return code
 
 
-def _prompt(fields: Fields) -> str | None:
-    prompt = fields.text("prompt")
+def _prompt(parameters: Parameters) -> str | None:
+    prompt = parameters.text("prompt")
     if prompt and len(prompt) > _MAX_PROMPT_CHARACTERS:
         raise InvalidValue(
             f"Invalid 'prompt': at most {_MAX_PROMPT_CHARACTERS} characters are accepted.", param="prompt"

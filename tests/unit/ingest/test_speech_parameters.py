@@ -6,8 +6,8 @@ import pytest
 
 from antiphon.errors import AntiphonError
 from antiphon.models import Catalogue
-from services.ingest.parameters.fields import Fields
-from services.ingest.parameters.speech import SpeechRequest, read_speech, values_of
+from services.ingest.parameters.fields import Fields, Members
+from services.ingest.parameters.speech import SpeechRequest, read_speech
 
 pytestmark = pytest.mark.unit
 
@@ -15,7 +15,7 @@ MODELS = {model.id: model for model in Catalogue.load().public()}
 
 
 def read(model: str = "gpt-4o-mini-tts", **values: Any) -> SpeechRequest:
-    return read_speech({"input": "Hello.", "voice": "alloy", **values}, MODELS[model])
+    return read_speech(Members({"input": "Hello.", "voice": "alloy", **values}), MODELS[model])
 
 
 def test_a_request_without_options_has_the_documented_defaults() -> None:
@@ -74,5 +74,5 @@ def test_a_wrong_parameter_is_named_in_the_error(values: dict[str, Any], param: 
 
 def test_a_form_says_the_same_as_json() -> None:
     form = Fields([("input", "Hello."), ("voice[id]", "alloy"), ("speed", "1.5"), ("response_format", "wav")])
-    wanted = read_speech(values_of(form), MODELS["tts-1"])
+    wanted = read_speech(form, MODELS["tts-1"])
     assert (wanted.voice, wanted.speed, wanted.format) == ("alloy", 1.5, "wav")

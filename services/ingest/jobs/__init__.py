@@ -1,0 +1,1 @@
+"""Jobs without a waiting caller: admitted, shown, followed and withdrawn."""
