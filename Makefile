@@ -46,7 +46,7 @@ check: $(DEVELOP) ## Lint, format, types, import rules, unit tests
 chaos: $(DEVELOP) ## Kill, stop, fill and mislead processes and servers for half an hour; CHAOS_SEEDS=6-25
 	CHAOS_SEEDS=$${CHAOS_SEEDS:-6-25} CHAOS_SIZE=$${CHAOS_SIZE:-2} $(BIN)/python -m pytest -q -s tests/chaos
 
-docs: $(DEVELOP) ## Write docs/schemas and docs/asyncapi.json anew from the schemas
+docs: $(PLATFORM) ## Write docs/schemas and docs/asyncapi.json anew from the schemas
 	@$(BIN)/python -m antiphon.documents
 
 bench: $(DEVELOP) ## Measure the bus, the door and the models against the bare libraries

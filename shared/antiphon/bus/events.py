@@ -53,6 +53,7 @@ class EventReader:
         self._streams = {LaneKeys(kind).events.encode(): kind for kind in kinds}
         self._lease_s = lease.total_seconds()
         self._claimed_s = 0.0
+        self._cursors = dict.fromkeys(self._streams, b"0-0")
         self._grouped = False
 
     async def read(self) -> list[Announcement]:
@@ -114,8 +115,10 @@ class EventReader:
         for stream in self._streams:
             lease_ms = int(self._lease_s * 1000)
             reply = await self._outbox.call(
-                "XAUTOCLAIM", stream, self._group, self._consumer, lease_ms, "0-0", "COUNT", _COUNT
+                "XAUTOCLAIM", stream, self._group, self._consumer, lease_ms, self._cursors[stream], "COUNT", _COUNT
             )
+            # From the beginning again when it has come to the end.
+            self._cursors[stream] = reply[0]
             found += self._parse(
                 stream,
                 [

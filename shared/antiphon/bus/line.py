@@ -43,8 +43,11 @@ class Line:
         Connects when necessary. Raises `redis.RedisError` or `OSError` when the server cannot be reached; whether the
         commands were run is not known then.
         """
+        return await self.exchange_packed([pack_command(command) for command in commands])  # type: ignore[arg-type]
+
+    async def exchange_packed(self, packed: Sequence[bytes]) -> list[Any]:
+        """Do the same with commands as they go over the wire."""
         connection = self._connection
-        packed = [pack_command(command) for command in commands]  # type: ignore[arg-type]
         try:
             async with asyncio.timeout(self._timeout_s):
                 if connection.is_connected and await connection.can_read():
@@ -52,9 +55,9 @@ class Line:
                     await connection.disconnect(nowait=True)
                 if not connection.is_connected:
                     # By name: a connection that asks sentinels for its master does so here only.
-                    await connection.connect()
+                    await connection.connect()  # type: ignore[no-untyped-call]
                 await connection.send_packed_command(packed, check_health=False)
-                return [await self._receive() for _ in commands]
+                return [await self._receive() for _ in packed]
         except TimeoutError as error:
             raise RedisTimeoutError("the server did not answer in time") from error
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hiredis import pack_command
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
 
@@ -17,6 +19,16 @@ _BATCH = 256
 """Commands in one round trip; bounds the memory of a flush."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Queued:
+    """A command as it goes over the wire, and who waits for its reply."""
+
+    packed: bytes
+    future: asyncio.Future[Any]
+    waits: bool
+    """For replicas to have all that went before it."""
+
+
 class Outbox:
     """Sends commands over one connection at a time, many to a round trip.
 
@@ -27,7 +39,7 @@ class Outbox:
         """`scripts` maps SHA-1 to source: what to load when the server does not know a script."""
         self._line = Line(redis)
         self._scripts = scripts
-        self._waiting: list[tuple[tuple[Argument, ...], asyncio.Future[Any]]] = []
+        self._waiting: list[_Queued] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -50,7 +62,13 @@ class Outbox:
         if self._closed:
             future.set_exception(RedisConnectionError("the bus is closed"))
             return future
-        self._waiting.append((command, future))
+        try:
+            # Here, so that what cannot be sent concerns nobody else's commands.
+            packed = pack_command(command)  # type: ignore[arg-type]
+        except Exception as error:
+            future.set_exception(error)
+            return future
+        self._waiting.append(_Queued(packed, future, waits=command[0] == "WAIT"))
         self._wake.set()
         return future
 
@@ -69,13 +87,14 @@ class Outbox:
                 self._closed = True
                 return
 
-    async def _flush(self, batch: list[tuple[tuple[Argument, ...], asyncio.Future[Any]]]) -> None:
+    async def _flush(self, batch: list[_Queued]) -> None:
         try:
-            replies = await self._exchange([command for command, _ in batch])
+            replies = await self._exchange(batch)
         except Exception as error:
             # Whatever went wrong belongs to the callers: they know whether a command may be repeated.
             replies = [error] * len(batch)
-        for (_, future), reply in zip(batch, replies, strict=True):
+        for queued, reply in zip(batch, replies, strict=True):
+            future = queued.future
             if future.done():
                 continue
             if isinstance(reply, Exception):
@@ -83,15 +102,15 @@ class Outbox:
             else:
                 future.set_result(reply)
 
-    async def _exchange(self, commands: list[tuple[Argument, ...]]) -> list[Any]:
-        replies = await self._line.exchange(commands)
+    async def _exchange(self, batch: list[_Queued]) -> list[Any]:
+        replies = await self._line.exchange_packed([queued.packed for queued in batch])
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if unknown:
             # The server was restarted or failed over; nothing of these has been run.
             await self._line.exchange([("SCRIPT", "LOAD", source) for source in self._scripts.values()])
             # What waits for replicas must wait for these as well.
-            unknown += [i for i, command in enumerate(commands) if command[0] == "WAIT"]
-            again = await self._line.exchange([commands[i] for i in unknown])
+            unknown += [i for i, queued in enumerate(batch) if queued.waits]
+            again = await self._line.exchange_packed([batch[i].packed for i in unknown])
             for i, reply in zip(unknown, again, strict=True):
                 replies[i] = reply
         return replies

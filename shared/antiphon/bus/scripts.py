@@ -18,8 +18,11 @@ _NAMES = (
     "append",
     "beat",
     "cancel",
+    "fill",
+    "join",
     "leave",
     "note",
+    "part",
     "reclaim",
     "release",
     "renew",
@@ -29,6 +32,7 @@ _NAMES = (
     "step",
     "take",
     "tend",
+    "trim",
 )
 
 
