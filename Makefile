@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PLATFORM := .venv/.platform
 DEVELOP := .venv/.develop
 WHOLE := tests/integration/recognition/ tests/integration/supervisor/
+CONTENDERS := taskiq celery dramatiq arq
 LOCK_OPTIONS := --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 MAKEFLAGS += --no-print-directory
@@ -57,6 +58,8 @@ lock: ## Resolve requirements/*.in anew into the lock files (needs uv)
 	@command -v uv > /dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv" >&2; exit 1; }
 	uv pip compile $(LOCK_OPTIONS) --output-file requirements/platform.lock requirements/platform.in
 	uv pip compile $(LOCK_OPTIONS) --output-file requirements/develop.lock requirements/develop.in
+	for name in $(CONTENDERS); do \
+		uv pip compile $(LOCK_OPTIONS) --output-file requirements/bench/$$name.lock requirements/bench/$$name.in || exit; done
 
 # The stamps are newer than what they were made from: a second run installs nothing.
 $(PLATFORM): requirements/platform.lock pyproject.toml shared/pyproject.toml

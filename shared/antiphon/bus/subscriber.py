@@ -8,7 +8,6 @@ The private API that is touched is pinned by a contract test.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
@@ -20,11 +19,11 @@ from faststream.response import ensure_response
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from antiphon.bus.attempts import Attempt, Held, Running
-from antiphon.bus.connection import BLOCK_MS, TRANSIENT, pairs_of
+from antiphon.bus.connection import TRANSIENT
 from antiphon.bus.deliveries import Delivery, Pace
+from antiphon.bus.intake import Intake
 from antiphon.bus.keeping import Keeper
 from antiphon.bus.keys import GROUP, LaneKeys
-from antiphon.bus.line import Line, entries_of
 from antiphon.bus.opening import open_job
 from antiphon.bus.output import Output
 from antiphon.bus.settlement import Settler
@@ -52,24 +51,18 @@ logger = logging.getLogger(__name__)
 
 JobT = TypeVar("JobT", bound=Job)
 
-_BULK_FIRST_EVERY = 10
-"""Every so many reads start from the least urgent stream, so that none starves."""
-
 _MAX_PAUSE_S = 1.0
 """Between two tries while the server is away."""
 
 _AWAY = tuple(error for error in TRANSIENT if issubclass(error, RedisError))
 """What only the bus raises: an OSError may be the handler's own, a file or an upstream it has not found."""
 
-_SOON_S = 0.002
-"""Within which a slot of a small job is likely to be free again."""
-
 _STOP_S = 5.0
 """How long interrupted handlers may take to let go."""
 
 
 class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
-    """Reads only into free slots; `Keeper` keeps the leases, `Settler` ends the deliveries."""
+    """`Intake` fills free slots, `Keeper` keeps the leases, `Settler` ends the deliveries."""
 
     kind: Kind
     keys: LaneKeys
@@ -87,12 +80,19 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
     async def start(self) -> None:
         """Create the groups, then begin to read. Raises `redis.RedisError` when the server is away."""
         self.held: Held = {}
-        self._taking = asyncio.Lock()
-        self._slot_freed = asyncio.Event()
-        self._line = Line(self.redis)
         self._tracing = tracing_enabled()
         self._settler = Settler(
             self.scripts, self.keys, self.settings, self.consumer, retry=self.retry, settled=self.settled
+        )
+        self._intake = intake = Intake(
+            redis=self.redis,
+            scripts=self.scripts,
+            keys=self.keys,
+            consumer=self.consumer,
+            slots=self.concurrency,
+            held=self.held,
+            begin=self._begin,
+            release=self._settler.release,
         )
         self._keeper = keeper = Keeper(
             redis=self.redis,
@@ -103,13 +103,12 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             slots=self.concurrency,
             held=self.held,
             pace=Pace(),
-            taking=self._taking,
+            taking=intake.taking,
             begin=self._begin,
             clock=self.clock,
-            bulk_room=self._bulk_room,
+            bulk_room=intake.bulk_room,
         )
         self._started = True
-        self._blocked: int | None = None
         self._takers: list[asyncio.Task[None]] = []
         self._keepers: list[asyncio.Task[None]] = []
         await self._create_groups()
@@ -118,7 +117,7 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
         await keeper.beat()
         keeping = (keeper.renew, keeper.tend, keeper.report, keeper.listen)
         self._keepers = [asyncio.create_task(self._guard(step)) for step in keeping]
-        self._takers = [asyncio.create_task(self._guard(step)) for step in (self._read, keeper.reclaim)]
+        self._takers = [asyncio.create_task(self._guard(step)) for step in (intake.read, keeper.reclaim)]
 
     async def stop(self) -> None:
         """Take no more, let jobs finish for the drain time, hand back the rest. Leases are renewed until the end."""
@@ -126,6 +125,7 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
         if not self._started:
             return
         await end(self._takers)
+        await self._intake.close()
         if jobs := list(self.held.values()):
             await asyncio.wait([job.task for job in jobs], timeout=self.settings.drain.total_seconds())
         if left := list(self.held.values()):
@@ -134,8 +134,7 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             await asyncio.wait([job.task for job in left], timeout=_STOP_S)
         await end(self._keepers)
         await super().stop()
-        for line in (self._line, self._keeper.line):
-            await line.close()
+        await self._keeper.line.close()
         try:
             # A read that was cut off may have been given jobs that never arrived here.
             await self._settler.leave()
@@ -185,83 +184,6 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
         except (RedisError, OSError) as error:
             logger.warning("the group cannot be created", extra={"lane": self.kind, "cause": type(error).__name__})
 
-    # -- reading ---------------------------------------------------------------------------------------------------
-
-    async def _read(self) -> None:
-        rounds = 0
-        more = True  # may wait on the lane: then the more urgent streams go first, which a blocking read cannot do
-        while self.running:
-            if len(self.held) >= self.concurrency:
-                self._slot_freed.clear()
-                await self._slot_freed.wait()
-                more = True
-            elif more:
-                rounds += 1
-                more = await self._take("321" if rounds % _BULK_FIRST_EVERY == 0 else "123")
-            elif self._bulk_room() > 0:
-                more = await self._wait_for_jobs(self.keys.streams)
-            else:
-                more = await self._wait_beside_bulk()
-
-    async def _take(self, order: str) -> bool:
-        """Fill the free slots with what waits; tell whether anything did."""
-        # Reclaiming fills the same slots: one of the two at a time.
-        async with self._taking:
-            free = self.concurrency - len(self.held)
-            if free <= 0:
-                return True
-            names = (*self.keys.streams, self.keys.cancelled)
-            bulk = self._bulk_room()
-            cancels, taken = await self.scripts.run("take", names, GROUP, self.consumer, free, order, bulk)
-            for lane, entries in taken:
-                for entry, flat in entries:
-                    self._begin(Delivery(lane - 1, entry, pairs_of(flat), 1, cancels > 0))
-            return bool(taken)
-
-    def _bulk_room(self) -> int:
-        """Return how many more jobs of the least urgent stream may run: they leave some slots to those who wait."""
-        most = self.concurrency - max(1, self.concurrency // 4) if self.concurrency > 1 else 1
-        return max(0, most - sum(lane == 2 for lane, _ in self.held))
-
-    async def _wait_beside_bulk(self) -> bool:
-        """Wait for jobs of the other streams, or until a slot is free for the least urgent one."""
-        self._slot_freed.clear()
-        # Small jobs free their slots sooner than a read can be begun and broken off.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SOON_S):
-                await self._slot_freed.wait()
-                return True
-        (client,) = await self._line.exchange([("CLIENT", "ID")])
-        self._blocked = client
-        try:
-            return await self._wait_for_jobs(self.keys.streams[:2]) or self._bulk_room() > 0
-        finally:
-            self._blocked = None
-
-    async def _wait_for_jobs(self, streams: tuple[str, ...]) -> bool:
-        """Wait for jobs on an empty lane; tell whether more may have come than were read."""
-        # COUNT is per stream.
-        count = max((self.concurrency - len(self.held)) // len(streams), 1)
-        group = ("XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, "BLOCK", BLOCK_MS)
-        # The second command runs when the first one has ended, and saves a question about each job.
-        reply, cancels = await self._line.exchange(
-            [(*group, "STREAMS", *streams, *(">" for _ in streams)), ("ZCARD", self.keys.cancelled)]
-        )
-        more = False
-        surplus: list[Delivery] = []
-        for stream, entries in entries_of(reply):
-            more = more or len(entries) >= count
-            for entry, fields in entries:
-                delivery = Delivery(streams.index(stream.decode()), entry, fields, 1, cancels != 0)
-                # Three may come where one slot is free.
-                if len(self.held) < self.concurrency and (delivery.lane < 2 or self._bulk_room() > 0):
-                    self._begin(delivery)
-                else:
-                    surplus.append(delivery)
-        if surplus:
-            await self._settler.release(surplus)
-        return more
-
     def _begin(self, delivery: Delivery) -> None:
         key = (delivery.lane, delivery.entry)
         if key in self.held:
@@ -277,11 +199,8 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             # Nothing was settled: the lease runs out and somebody tries again.
             logger.error("a delivery was dropped", exc_info=error, extra={"lane": self.kind})
         self._keeper.pace.end(time.monotonic(), idle=not self.held)
-        self._slot_freed.set()
+        self._intake.freed.set()
         self._keeper.free_slot()
-        if self._blocked is not None and key[0] == 2:
-            # The reader waits for other streams; should this come before it does, its wait is short anyway.
-            self.scripts.outbox.send("CLIENT", "UNBLOCK", self._blocked)
 
     # -- one job ---------------------------------------------------------------------------------------------------
 

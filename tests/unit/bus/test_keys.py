@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from binascii import crc_hqx
 from datetime import timedelta
 from typing import Any, ClassVar, cast, get_args
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from antiphon.bus.attempts import Attempt, Running
 from antiphon.bus.caller import Caller
@@ -19,12 +22,13 @@ from antiphon.bus.keeping import Keeper
 from antiphon.bus.keys import LaneKeys
 from antiphon.bus.output import Output
 from antiphon.bus.policy import RetryPolicy
+from antiphon.bus.results import ResultsReader
 from antiphon.bus.scripts import SCRIPTS, Scripts
 from antiphon.bus.settlement import Settler
 from antiphon.bus.steps import Steps
 from antiphon.bus.wire import Envelope
 from antiphon.bus.work import Work
-from antiphon.errors import Failure
+from antiphon.errors import Failure, Unavailable
 from antiphon.schemas import PRIORITIES, BlobRef, JobRequest, Kind, TranscribeJob
 from antiphon.settings import BusSettings
 
@@ -46,6 +50,7 @@ class Recorder:
 
     REPLIES: ClassVar[dict[str, Any]] = {
         "admit": [b"ok", b"1-1"],
+        "fill": [b"ok", b"1"],
         "append": b"written",
         "renew": [[], []],
         "reclaim": [[b"0-0"] * 3, []],
@@ -62,7 +67,7 @@ class Recorder:
             self.calls.append((name, command[3 : 3 + command[2]]))
             future.set_result(self.REPLIES.get(name, 1))
         else:
-            future.set_result(None)
+            future.set_result({} if command[0] == "HGETALL" else None)
         return future
 
     def send(self, *command: Any) -> None:
@@ -103,6 +108,7 @@ async def test_the_keys_of_every_script_share_a_slot(kind: Kind) -> None:
     caller = Caller(Redis(), scripts, settings, "me", clock=clock)
     await caller.publish(job, priority="bulk", idempotency_key="{x}y", request=JobRequest())
     await caller.publish(job)
+    await caller.publish_many(kind, [b"{}"], expires_in_s=60)
     await caller.cancel(kind, job.id)
     await work.emit("delta", b"x")
     work.begin()
@@ -136,6 +142,18 @@ async def test_the_keys_of_every_script_share_a_slot(kind: Kind) -> None:
     for step in (keeper.renew, keeper.reclaim, keeper.tend, keeper.beat):
         await step()
     await task
+    reader = ResultsReader(
+        Redis(retry=Retry(NoBackoff(), 0)),
+        scripts,
+        kind,
+        "mine",
+        group="g",
+        consumer="c",
+        lease=timedelta(milliseconds=4),
+    )
+    async with reader:
+        with contextlib.suppress(Unavailable):
+            await reader.read()
 
     # Worded by the scripts that exist, so that a new one is not forgotten here.
     assert {name for name, _ in recorder.calls} >= set(_shas()) - {"take"}
