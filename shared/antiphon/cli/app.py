@@ -20,7 +20,9 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: it answers twice as soon, and reads the same when piped
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-WORKERS = ("transcriber", "translator", "synthesizer")
+WORKERS = ("transcriber", "translator", "synthesizer", "webhooks")
+# Handed on whole rather than mounted: their own commands and options are read only when somebody asks for them.
+HANDED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
 class TextFormat(StrEnum):
@@ -117,16 +119,48 @@ def speak(  # noqa: PLR0917 - the command line's own order
     speak(text, options)
 
 
-@app.command(
-    add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
-)
+@app.command(add_help_option=False, context_settings=HANDED_ON)
 def models(context: typer.Context) -> None:
     """List models; pull, verify and find their weights."""
-    # Handed on whole rather than mounted: its own commands and options are read only when somebody asks for them.
     from antiphon.cli.models import app as models_app  # noqa: PLC0415
 
     models_app(context.args, prog_name="antiphon models")
+
+
+@app.command()
+def lanes(
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option("--every", metavar="SECONDS", min=0.1, help="How often with --watch.")] = 2.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, with --watch one a line.")] = False,
+) -> None:
+    """Show how late each lane is, who works on it, and how long that will take."""
+    from antiphon.cli.lanes import show_lanes  # noqa: PLC0415
+
+    show_lanes(as_json=as_json, watch_s=every if watch else None)
+
+
+@app.command(add_help_option=False, context_settings=HANDED_ON)
+def jobs(context: typer.Context) -> None:
+    """List the jobs that wait or run; show one, stop one."""
+    from antiphon.cli.jobs import app as jobs_app  # noqa: PLC0415
+
+    jobs_app(context.args, prog_name="antiphon jobs")
+
+
+@app.command(add_help_option=False, context_settings=HANDED_ON)
+def dead(context: typer.Context) -> None:
+    """List jobs that were given up; show, replay and purge them."""
+    from antiphon.cli.dead import app as dead_app  # noqa: PLC0415
+
+    dead_app(context.args, prog_name="antiphon dead")
+
+
+@app.command(add_help_option=False, context_settings=HANDED_ON)
+def webhooks(context: typer.Context) -> None:
+    """Register receivers of webhooks, test them, and look at what was delivered."""
+    from antiphon.cli.webhooks import app as webhooks_app  # noqa: PLC0415
+
+    webhooks_app(context.args, prog_name="antiphon webhooks")
 
 
 def _parse_workers(given: list[str]) -> dict[str, int]:
@@ -134,6 +168,7 @@ def _parse_workers(given: list[str]) -> dict[str, int]:
     for item in given:
         name, _, count = item.partition("=")
         if name not in WORKERS or not count.isdigit():
-            raise typer.BadParameter(f"{item!r} is not transcriber=N, translator=N or synthesizer=N")
+            *others, last = (f"{worker}=N" for worker in WORKERS)
+            raise typer.BadParameter(f"{item!r} is not {', '.join(others)} or {last}")
         workers[name] = int(count)
     return workers

@@ -24,6 +24,11 @@ class External:
 
     url: str
 
+    def __str__(self) -> str:
+        """Return the address without the password."""
+        scheme, separator, rest = self.url.partition("://")
+        return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
 
 @dataclass(frozen=True)
 class Program:

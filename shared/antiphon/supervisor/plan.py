@@ -14,6 +14,7 @@ from antiphon.supervisor.settings import PlatformSettings
 
 SERVER_GRACE_S = 30.0
 MARGIN_S = 5.0  # a process ends by itself when its time is over; only then it is killed
+# The door is ready when these are. Nobody waits for a webhook: its events keep until its worker is there.
 LANES = {"transcriber": "transcribe", "translator": "translate", "synthesizer": "synthesize"}
 SECRETS = ("ANTIPHON_API_KEYS", "ANTIPHON_API_KEY")
 
@@ -72,7 +73,7 @@ def plan_services(
         "ANTIPHON_PORT": str(settings.port),
         "ANTIPHON_API_KEYS": ",".join(api_keys),
     }
-    lanes = [LANES[service] for service, replicas in settings.workers().items() if replicas]
+    lanes = [LANES[service] for service, replicas in settings.workers().items() if replicas and service in LANES]
     door.setdefault("ANTIPHON_LANES", json.dumps(lanes))
     workers = [
         ProcessSpec(

@@ -55,7 +55,7 @@ class Platform:
             raise Unavailable(f"the state folder {self.state.root} cannot be used: {error.strerror}") from None
         chosen = await asyncio.to_thread(choose, self.environ, remembered=self.state.read_server_program())
         if isinstance(chosen, External):
-            self.say(f"server: {_without_password(chosen.url)} (REDIS_URL)")
+            self.say(f"server: {chosen} (REDIS_URL)")
             await self._serve((), redis_url=chosen.url, stop=stop, on_ready=on_ready)
             return
         lock = DataLock(self.state.server)
@@ -99,7 +99,7 @@ class Platform:
             await wait_served(self.root_url, timeout_s=self.settings.ready.total_seconds())
 
         def announce() -> None:
-            self.state.write_address(Address(base_url=f"{self.root_url}/v1", pid=os.getpid()))
+            self.state.write_address(Address(base_url=f"{self.root_url}/v1", pid=os.getpid(), redis_url=redis_url))
             on_ready()
 
         supervisor = Supervisor(logs=self.state.logs, say=self.say, on_line=self.on_line)
@@ -129,8 +129,3 @@ def _has_services() -> bool:
         return importlib.util.find_spec("services.ingest") is not None
     except ModuleNotFoundError:
         return False
-
-
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

@@ -27,6 +27,7 @@ class PlatformSettings(BaseSettings):
     transcribers: int = Field(default=1, ge=0, le=64)
     translators: int = Field(default=1, ge=0, le=64)
     synthesizers: int = Field(default=1, ge=0, le=64)
+    webhooks: int = Field(default=1, ge=0, le=64)
     grace: timedelta = timedelta(seconds=30)  # the door's own: how long requests may go on
     drain: timedelta = timedelta(seconds=20)  # the workers' own: how long jobs may go on
     ready: timedelta = timedelta(seconds=120)  # how long all of it may take to start
@@ -42,6 +43,7 @@ class PlatformSettings(BaseSettings):
             "transcriber": self.transcribers,
             "translator": self.translators,
             "synthesizer": self.synthesizers,
+            "webhooks": self.webhooks,
         }
 
     @classmethod
@@ -50,5 +52,5 @@ class PlatformSettings(BaseSettings):
 
         Raises `pydantic.ValidationError`.
         """
-        counts: dict[str, Any] = {f"{name}s": count for name, count in (workers or {}).items()}
+        counts: dict[str, Any] = {f"{name.removesuffix('s')}s": count for name, count in (workers or {}).items()}
         return cls(**counts)

@@ -15,10 +15,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Address:
-    """Where a platform listens, and the process that supervises it."""
+    """Where a platform listens, the process that supervises it, and where its bus is."""
 
     base_url: str
     pid: int
+    redis_url: str | None = None
 
     def is_alive(self) -> bool:
         """Say whether the supervising process still exists."""

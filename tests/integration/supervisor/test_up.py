@@ -207,7 +207,7 @@ def test_a_killed_worker_and_a_killed_server_come_back(up: Up, samples: Path) ->
 
 def test_one_signal_ends_everything(up: Up) -> None:
     children = list(up.children().values())
-    assert len(children) == 5
+    assert len(children) == 6
     assert up.end(signal.SIGINT) == 0
     assert up.said[-2:] == ["stopped\n", ""]
     assert not any(child.is_running() for child in children)

@@ -23,7 +23,13 @@ def plan(environ: dict[str, str] | None = None, **settings: int) -> dict[str, Pr
 
 
 def test_each_worker_is_a_process_of_its_own() -> None:
-    assert list(plan(transcribers=2, translators=0)) == ["transcriber-1", "transcriber-2", "synthesizer", "ingest"]
+    assert list(plan(transcribers=2, translators=0)) == [
+        "transcriber-1",
+        "transcriber-2",
+        "synthesizer",
+        "webhooks",
+        "ingest",
+    ]
 
 
 def test_only_the_door_learns_the_keys() -> None:
@@ -40,6 +46,17 @@ def test_only_the_door_learns_the_keys() -> None:
 def test_the_door_waits_only_for_workers_that_are_run() -> None:
     specs = plan(translators=0)
     assert json.loads(specs["ingest"].environment["ANTIPHON_LANES"]) == ["transcribe", "synthesize"]
+
+
+def test_the_door_does_not_wait_for_webhooks() -> None:
+    assert "webhook" not in json.loads(plan()["ingest"].environment["ANTIPHON_LANES"])
+
+
+@pytest.mark.parametrize("worker", ["transcriber", "translator", "synthesizer", "webhooks"])
+def test_the_command_line_may_say_how_many_of_each_worker(worker: str) -> None:
+    workers = PlatformSettings.from_environment(workers={worker: 3}).workers()
+    assert workers[worker] == 3
+    assert sum(workers.values()) == 6
 
 
 def test_a_process_gets_longer_to_end_than_it_takes_itself() -> None:
