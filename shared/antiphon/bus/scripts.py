@@ -40,7 +40,10 @@ def _read(name: str) -> str:
     return resources.files("antiphon.bus").joinpath("lua", f"{name}.lua").read_text()
 
 
-_SOURCES = {name: _read(name) for name in _NAMES}
+_SHARED = {"admit": ("waiting",), "fill": ("waiting",)}
+"""Functions that stand before a script which calls them."""
+
+_SOURCES = {name: "".join(map(_read, (*_SHARED.get(name, ()), name))) for name in _NAMES}
 _SHAS = {name: hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest() for name, source in _SOURCES.items()}
 
 SCRIPTS: dict[str, str] = {_SHAS[name]: source for name, source in _SOURCES.items()}

@@ -9,21 +9,7 @@ if key then
   if known then return {'known', known} end
 end
 local limit = tonumber(ARGV[2])
--- The stream is trimmed behind the oldest unfinished job, so its length bounds the backlog; only a long one needs the exact figure.
-local depth = redis.call('XLEN', KEYS[1])
-if depth >= limit then
-  local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
-  if not groups.err then
-    for _, group in ipairs(groups) do
-      local name, lag
-      for j = 1, #group, 2 do
-        if group[j] == 'name' then name = group[j + 1] end
-        if group[j] == 'lag' then lag = group[j + 1] end
-      end
-      if name == ARGV[1] and lag then depth = lag end
-    end
-  end
-end
+local depth = waiting(KEYS[1], ARGV[1], limit)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if depth >= limit then

@@ -3,21 +3,7 @@
 -- and values of every entry, these, then the data of each job.  Replies: ok or full, how many.
 local limit, common = tonumber(ARGV[2]), tonumber(ARGV[4])
 local wanted = #ARGV - 4 - common
--- The stream is trimmed behind the oldest unfinished job, so its length bounds the backlog; only a long one needs the exact figure.
-local depth = redis.call('XLEN', KEYS[1])
-if depth + wanted > limit then
-  local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
-  if not groups.err then
-    for _, group in ipairs(groups) do
-      local name, lag
-      for j = 1, #group, 2 do
-        if group[j] == 'name' then name = group[j + 1] end
-        if group[j] == 'lag' then lag = group[j + 1] end
-      end
-      if name == ARGV[1] and lag then depth = lag end
-    end
-  end
-end
+local depth = waiting(KEYS[1], ARGV[1], limit - wanted + 1)
 local room = math.max(0, math.min(wanted, limit - depth))
 local fields = {unpack(ARGV, 5, 4 + common)}
 if tonumber(ARGV[3]) > 0 then
