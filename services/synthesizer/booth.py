@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Self
 
 from antiphon.audio.samples import Samples
@@ -59,6 +60,12 @@ class Booth:
         if voice is None:
             raise InvalidValue(f"Unknown voice '{name}'. This model has: {', '.join(self._names)}.", param="voice")
         return voice
+
+    @contextmanager
+    def guest(self, priority: Priority) -> Iterator[Guest]:
+        """Receive a job while the block runs; until it leaves, no bulk job begins another piece."""
+        with self._turns.stay(priority):
+            yield Guest(priority)
 
     async def speak(self, text: str, *, voice: str, speed: float, guest: Guest) -> AsyncIterator[Samples]:
         """Yield the sound of one piece of text, call by call of the model, each in a turn of its own."""

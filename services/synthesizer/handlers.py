@@ -150,17 +150,17 @@ def output_tokens(duration_s: float) -> int:
 async def _perform(job: SynthesizeJob, work: Attempt, output: Output, booth: Booth, voice: str) -> None:
     sounds: asyncio.Queue[Sound | None] = asyncio.Queue(maxsize=1)
     try:
-        # The next piece is spoken while the one before is encoded and written.
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_fill(sounds, _speak(job, work, booth, voice)))
-            await _encode(sounds, work, output, total=len(job.text))
+        with booth.guest(work.priority) as guest:
+            # The next piece is spoken while the one before is encoded and written.
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_fill(sounds, _speak(job, work, booth, voice, guest)))
+                await _encode(sounds, work, output, total=len(job.text))
     except BaseExceptionGroup as errors:
         raise _first(errors) from None
 
 
-async def _speak(job: SynthesizeJob, work: Attempt, booth: Booth, voice: str) -> AsyncIterator[Sound]:
+async def _speak(job: SynthesizeJob, work: Attempt, booth: Booth, voice: str, guest: Guest) -> AsyncIterator[Sound]:
     """Yield the sound of the whole job with the pauses between its pieces."""
-    guest = Guest(work.priority)
     rate = booth.engine.rate
     spoken = False
     script = list(pieces(job.text, booth.engine.limits))

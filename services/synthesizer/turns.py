@@ -1,11 +1,15 @@
-"""Who uses an engine next: jobs take turns, a piece each, so that a short one never waits for a long one to end."""
+"""Who uses an engine next: jobs take turns, a piece each, so that a short one never waits for a long one to end.
+
+Between its pieces a job has no claim for a moment. Bulk jobs do not slip in: while a job that somebody waits for is
+there, they wait, so that it waits for one piece of theirs at most, and not for one before each of its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from antiphon.schemas import PRIORITIES, Priority
@@ -46,6 +50,19 @@ class Turns:
         self._taken = False
         self._asked = 0
         self._waiting: dict[Claim, asyncio.Future[None]] = {}
+        self._awaited = 0
+
+    @contextmanager
+    def stay(self, priority: Priority) -> Iterator[None]:
+        """Be there as a job of this priority while the block runs."""
+        awaited = priority != "bulk"
+        self._awaited += awaited
+        try:
+            yield
+        finally:
+            self._awaited -= awaited
+            if not self._taken:
+                self._give()
 
     @asynccontextmanager
     async def turn(self, *, priority: Priority, served_s: float) -> AsyncIterator[None]:
@@ -57,7 +74,7 @@ class Turns:
             self._give()
 
     async def _take(self, priority: Priority, served_s: float) -> None:
-        if not self._taken:
+        if not self._taken and self._may_go(priority):
             self._taken = True
             return
         self._asked += 1
@@ -74,8 +91,10 @@ class Turns:
             self._waiting.pop(claim, None)
 
     def _give(self) -> None:
-        if not self._waiting:
-            self._taken = False
-            return
-        claim = next_claim(self._waiting, now_s=self._clock())
-        self._waiting.pop(claim).set_result(None)
+        claims = [claim for claim in self._waiting if self._may_go(claim.priority)]
+        self._taken = bool(claims)
+        if claims:
+            self._waiting.pop(next_claim(claims, now_s=self._clock())).set_result(None)
+
+    def _may_go(self, priority: Priority) -> bool:
+        return priority != "bulk" or not self._awaited

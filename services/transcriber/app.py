@@ -8,6 +8,7 @@ from typing import Any
 
 from antiphon.blobs import Blobs
 from antiphon.bus import Handler
+from antiphon.recognition.discarding import discard_audio
 from antiphon.recognition.recognition import open_recognition
 from antiphon.runtime import Worker
 from services.transcriber.handlers import Transcribe
@@ -23,5 +24,10 @@ def build(settings: Settings) -> Worker:
             yield Transcribe(recognition)
 
     return Worker(
-        name="transcriber", lane="transcribe", settings=settings, concurrency=settings.concurrency, open=open_handler
+        name="transcriber",
+        lane="transcribe",
+        settings=settings,
+        concurrency=settings.concurrency,
+        open=open_handler,
+        settled=discard_audio,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from antiphon.blobs import Blobs
 from antiphon.bus import Handler
+from antiphon.recognition.discarding import discard_audio
 from antiphon.recognition.recognition import open_recognition
 from antiphon.runtime import Worker
 from services.translator.handlers import Translate
@@ -23,5 +24,10 @@ def build(settings: Settings) -> Worker:
             yield Translate(recognition)
 
     return Worker(
-        name="translator", lane="translate", settings=settings, concurrency=settings.concurrency, open=open_handler
+        name="translator",
+        lane="translate",
+        settings=settings,
+        concurrency=settings.concurrency,
+        open=open_handler,
+        settled=discard_audio,
     )

@@ -23,7 +23,7 @@ from tests.bench.platform import Door, platform
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-NAMES = ("bus", "memory", "http", "throughput", "replicas")
+NAMES = ("bus", "queues", "memory", "http", "throughput", "replicas", "fairness", "oversubscription", "resume")
 _ALL = {"transcriber": 1, "translator": 1, "synthesizer": 1}
 _TRANSCRIBER = {"transcriber": 1, "translator": 0, "synthesizer": 0}
 
@@ -68,6 +68,10 @@ async def _part(name: str, folder: Path, door: Door | None, *, quick: bool) -> l
         from tests.bench import bus
 
         return await bus.measure(folder / name, quick=quick)
+    if name == "queues":
+        from tests.bench import queues
+
+        return await queues.measure(folder / name, quick=quick)
     if name == "memory":
         from tests.bench import memory
 
@@ -78,6 +82,12 @@ async def _part(name: str, folder: Path, door: Door | None, *, quick: bool) -> l
 
         async with _platform_at(door, folder / name, _ALL) as reached:
             return await overhead.measure(reached, folder, quick=quick)
+    if name == "resume":
+        from tests.bench import resume
+
+        return await resume.measure(folder / name, quick=quick)
+    if name in ("fairness", "oversubscription"):
+        return await _load(name, folder / name, quick=quick)
 
     from tests.bench import throughput
 
@@ -89,6 +99,17 @@ async def _part(name: str, folder: Path, door: Door | None, *, quick: bool) -> l
         platform(folder / "two", workers={**_TRANSCRIBER, "transcriber": 2}, threads=max(cores // 2, 1)) as two,
     ):
         return await throughput.measure_replicas(one, two, quick=quick)
+
+
+async def _load(name: str, folder: Path, *, quick: bool) -> list[Figure]:
+    """Measure what a platform of ours does under the load of several callers."""
+    from tests.bench import fairness, oversubscription
+
+    environment = {"ANTIPHON_MAX_WAIT": f"PT{oversubscription.MAX_WAIT_S}S"} if name == "oversubscription" else {}
+    async with platform(folder, workers=_TRANSCRIBER, environment=environment) as fresh:
+        if name == "fairness":
+            return await fairness.measure(fresh, folder / "clips", quick=quick)
+        return await oversubscription.measure(fresh, folder / "clips", quick=quick)
 
 
 @asynccontextmanager

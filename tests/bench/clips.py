@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import wave
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from antiphon.audio.decode import DecoderPool
 from antiphon.audio.samples import RECOGNITION_RATE, Samples
@@ -51,11 +54,36 @@ def english_paths() -> list[Path]:
     return sorted(folder.glob("*.wav"), key=lambda path: path.stat().st_size)
 
 
-def write_silence(path: Path, *, seconds: float = 2.0) -> Path:
-    """Write a clip in which nobody speaks."""
+async def reading() -> Samples:
+    """Return a reading of three quarters of a minute. Raises `WeightsMissing` naming the command that pulls it."""
+    (clip,) = await read_clips([weights().folder("speech-readings") / "two_cities.wav"])
+    return clip.samples
+
+
+async def cut_clips(folder: Path, *, lengths_s: Sequence[float] = (3, 5, 7, 9, 11)) -> list[Clip]:
+    """Write parts of the reading of so many seconds as files of their own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    samples = await reading()
+    clips = []
+    start = 0
+    for length_s in lengths_s:
+        stop = start + round(length_s * RECOGNITION_RATE)
+        path = write_wav(folder / f"{length_s:g}.wav", samples[start:stop])
+        clips.append(Clip(path, path.read_bytes(), samples[start:stop]))
+        start = stop
+    return clips
+
+
+def write_wav(path: Path, samples: Samples) -> Path:
+    """Write 16 kHz samples as a file of 16 bits."""
     with wave.open(str(path), "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(RECOGNITION_RATE)
-        out.writeframes(bytes(2 * round(seconds * RECOGNITION_RATE)))
+        out.writeframes((samples * 32767).astype("<i2").tobytes())
     return path
+
+
+def write_silence(path: Path, *, seconds: float = 2.0) -> Path:
+    """Write a clip in which nobody speaks."""
+    return write_wav(path, np.zeros(round(seconds * RECOGNITION_RATE), dtype=np.float32))

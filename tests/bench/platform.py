@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import httpx
 import psutil
 
+from antiphon.supervisor.state import StateFolder
 from tests.bench.peers import ROOT
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Door:
     api_key: str
     pid: int | None = None
     """The supervising process, where it is ours."""
+    redis_url: str | None = None
+    """Its bus, where it is ours."""
 
     @asynccontextmanager
     async def client(self, *, connections: int = 32) -> AsyncIterator[httpx.AsyncClient]:
@@ -61,7 +64,13 @@ class Door:
 
 
 @asynccontextmanager
-async def platform(folder: Path, *, workers: Mapping[str, int], threads: int | None = None) -> AsyncIterator[Door]:
+async def platform(
+    folder: Path,
+    *,
+    workers: Mapping[str, int],
+    threads: int | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[Door]:
     """Run `antiphon up` with so many processes of each worker; `threads` is how many one model call may use.
 
     Raises `RuntimeError` with what it said when it does not become ready.
@@ -71,6 +80,7 @@ async def platform(folder: Path, *, workers: Mapping[str, int], threads: int | N
         "ANTIPHON_STATE_DIR": str(folder),
         "ANTIPHON_PORT": str(port),
         "ANTIPHON_API_KEYS": key,
+        **(environment or {}),
     }
     if threads is not None:
         environ["ANTIPHON_THREADS"] = str(threads)
@@ -89,7 +99,9 @@ async def platform(folder: Path, *, workers: Mapping[str, int], threads: int | N
     try:
         said = await _wait_ready(process)
         reading = asyncio.create_task(_swallow(process, said))
-        yield Door(base_url=f"http://127.0.0.1:{port}/v1", api_key=key, pid=process.pid)
+        address = StateFolder(folder).read_address()
+        redis_url = address.redis_url if address else None
+        yield Door(base_url=f"http://127.0.0.1:{port}/v1", api_key=key, pid=process.pid, redis_url=redis_url)
         reading.cancel()
     finally:
         if process.returncode is None:

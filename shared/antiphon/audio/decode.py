@@ -30,8 +30,17 @@ class DecoderPool:
     A decoder that dies takes one caller's job with it and is replaced at once.
     """
 
-    def __init__(self, limits: DecodeLimits | None = None, *, size: int = 2, spool_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        limits: DecodeLimits | None = None,
+        *,
+        size: int = 2,
+        spool_dir: Path | None = None,
+        background: bool = False,
+    ) -> None:
+        """Set the bounds. Decoders in the `background` get the processor while nothing else wants it."""
         self._limits = limits or DecodeLimits()
+        self._background = background
         self._size = size
         self._spool_dir = spool_dir
         self._jobs: asyncio.Queue[DecodeJob] = asyncio.Queue()
@@ -86,4 +95,4 @@ class DecoderPool:
             await job.close()
 
     def _add_seat(self) -> None:
-        self._seats.append(DecoderSeat(self._jobs, self._limits))
+        self._seats.append(DecoderSeat(self._jobs, self._limits, background=self._background))

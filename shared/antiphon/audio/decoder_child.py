@@ -34,13 +34,13 @@ class DecoderChild:
         return self._process.pid
 
     @classmethod
-    async def start(cls, limits: DecodeLimits) -> DecoderChild:
+    async def start(cls, limits: DecodeLimits, *, background: bool = False) -> DecoderChild:
         """Start a process and wait until it is warm. Raises `DecoderGone`, OSError."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             ours.setblocking(False)
             try:
-                process = _spawn(theirs, limits)
+                process = _spawn(theirs, limits, background=background)
             except OSError:
                 ours.close()
                 raise
@@ -84,10 +84,10 @@ class DecoderChild:
         return await asyncio.to_thread(self._process.wait)
 
 
-def _spawn(channel: socket.socket, limits: DecodeLimits) -> subprocess.Popen[bytes]:
+def _spawn(channel: socket.socket, limits: DecodeLimits, *, background: bool) -> subprocess.Popen[bytes]:
     file_bytes = limits.max_samples * SPOOL_SAMPLE_BYTES
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    arguments = [channel.fileno(), limits.memory_bytes, file_bytes]
+    arguments = [channel.fileno(), limits.memory_bytes, file_bytes, int(background)]
     return subprocess.Popen(  # noqa: S603 (nothing in it comes from outside)
         [sys.executable, "-P", "-m", "antiphon.audio.decoder_process", *map(str, arguments)],
         pass_fds=[channel.fileno()],

@@ -1,4 +1,4 @@
-"""The process that meets untrusted bytes: `python -m antiphon.audio.decoder_process CHANNEL MEMORY FILE`.
+"""The process that meets untrusted bytes: `python -m antiphon.audio.decoder_process CHANNEL MEMORY FILE BACKGROUND`.
 
 `decoder_child` starts it. It decodes one file at a time from a descriptor into a descriptor, and never opens a path.
 """
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from antiphon.audio.decoder_confinement import allow_cpu, confine, leave_network
 from antiphon.audio.decoder_media import NoAudio, Undecodable, decode
 from antiphon.audio.decoder_protocol import SPOOL_SAMPLE_BYTES, Report, Request, Word
+from antiphon.background import step_back_with_session
 
 _CHANNEL = 3
 _DESCRIPTORS = 6
@@ -25,10 +26,12 @@ _SILENCE = b"RIFF\x2c\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x80\x3e\0\0\2\
 
 def main(arguments: list[str]) -> None:
     """Take jobs from the channel until the owner closes it."""
-    inherited, memory_bytes, file_bytes = map(int, arguments)
+    inherited, memory_bytes, file_bytes, background = map(int, arguments)
     leave_network()
     for _ in decode(io.BytesIO(_SILENCE), "wav"):
         pass  # What is loaded on first use is loaded now: later there is no descriptor left to load it with.
+    if background:
+        step_back_with_session()
     channel = _settle_descriptors(inherited)
     confine(memory_bytes=memory_bytes, file_bytes=file_bytes, descriptors=_DESCRIPTORS)
     gc.collect()

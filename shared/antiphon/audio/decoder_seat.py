@@ -23,11 +23,12 @@ _REFUSALS = {Word.UNDECODABLE: UNSUPPORTED, Word.NO_AUDIO: NO_AUDIO, Word.OUT_OF
 class DecoderSeat:
     """Runs jobs of `jobs` one after the other until its `task` is cancelled."""
 
-    def __init__(self, jobs: asyncio.Queue[DecodeJob], limits: DecodeLimits) -> None:
+    def __init__(self, jobs: asyncio.Queue[DecodeJob], limits: DecodeLimits, *, background: bool = False) -> None:
         self.child: DecoderChild | None = None
         self.idle = False
         self._jobs = jobs
         self._limits = limits
+        self._background = background
         self._served = 0
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.task = asyncio.create_task(self._serve(), name="decoder seat")
@@ -58,7 +59,7 @@ class DecoderSeat:
         """Return the process, started if there is none; None when it cannot be started."""
         if self.child is None:
             try:
-                self.child = await DecoderChild.start(self._limits)
+                self.child = await DecoderChild.start(self._limits, background=self._background)
             except (DecoderGone, OSError):
                 if not self._ready.done():
                     self._ready.set_exception(_not_started())

@@ -93,6 +93,11 @@ class Recognizer(Protocol):
         ...
 
     @property
+    def device(self) -> str:
+        """What it calculates on: `cpu`, or another that gives way to nobody."""
+        ...
+
+    @property
     def batch(self) -> int:
         """Windows that gain from sharing a call."""
         ...

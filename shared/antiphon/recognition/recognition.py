@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -14,23 +16,25 @@ from antiphon.audio.decode import DecodeLimits, DecoderPool, Pcm
 from antiphon.audio.vad import VoiceModel
 from antiphon.memory import share_arena
 from antiphon.models import Catalogue, WeightStore
-from antiphon.recognition.driver import Driver
+from antiphon.recognition.drivers import Drivers
 from antiphon.recognition.engine import FRAME_SAMPLES, Task
 from antiphon.recognition.loading import load_recognizer, models_for
 from antiphon.recognition.requests import plan_for
 from antiphon.recognition.settings import RecognitionSettings
-from antiphon.recognition.state import Finding, RecognitionState
+from antiphon.recognition.state import Finding, RecognitionState, Step
 from antiphon.recognition.transcription import Plan, Transcription
 from antiphon.schemas import Delta, TranscribeJob, Transcript, TranslateJob
 
 if TYPE_CHECKING:
     from antiphon.blobs import Blobs
-    from antiphon.bus import Work
+    from antiphon.recognition.attempt import Attempt
 
 logger = logging.getLogger(__name__)
 
 _UNHEARD_LANGUAGE = "en"
 _VOICE_WEIGHTS = "silero-vad"
+_PATIENCE = 16
+"""How much more time on the clock a decoder has in the background, where it may hardly ever run."""
 
 
 @asynccontextmanager
@@ -48,11 +52,21 @@ async def open_recognition(settings: RecognitionSettings, blobs: Blobs, *, task:
         voice = await asyncio.to_thread(VoiceModel, store.folder(_VOICE_WEIGHTS))
         drivers = {}
         for model in models_for(catalogue, task):
-            recognizer = await asyncio.to_thread(load_recognizer, model, store=store, settings=settings)
-            drivers[model.name] = await stack.enter_async_context(Driver(recognizer))
+            load = partial(load_recognizer, model, store=store, settings=settings)
+            drivers[model.name] = await stack.enter_async_context(Drivers(load, apart=settings.bulk_apart))
         decoders = await stack.enter_async_context(DecoderPool(limits, size=settings.decoders))
         await decoders.warm()
-        yield Recognition(task=task, catalogue=catalogue, drivers=drivers, blobs=blobs, decoders=decoders, voice=voice)
+        patient = replace(limits, wall_s=_PATIENCE * limits.wall_s)
+        behind = await stack.enter_async_context(DecoderPool(patient, size=settings.decoders, background=True))
+        yield Recognition(
+            task=task,
+            catalogue=catalogue,
+            drivers=drivers,
+            blobs=blobs,
+            decoders=decoders,
+            bulk_decoders=behind,
+            voice=voice,
+        )
 
 
 class Recognition:
@@ -63,9 +77,10 @@ class Recognition:
         *,
         task: Task,
         catalogue: Catalogue,
-        drivers: Mapping[str, Driver],
+        drivers: Mapping[str, Drivers],
         blobs: Blobs,
         decoders: DecoderPool,
+        bulk_decoders: DecoderPool,
         voice: VoiceModel,
     ) -> None:
         self._task = task
@@ -73,54 +88,63 @@ class Recognition:
         self._drivers = drivers
         self._blobs = blobs
         self.decoders = decoders
+        self._bulk_decoders = bulk_decoders
         self._voice = voice
 
-    async def transcript(self, job: TranscribeJob | TranslateJob, work: Work) -> Transcript:
+    async def transcript(self, job: TranscribeJob | TranslateJob, work: Attempt) -> Transcript:
         """Recognise the job's audio, telling the output what is found, from where an earlier attempt stopped.
 
         Raises `ModelNotFound` and `UnsupportedValue` before the audio is looked at, what decoding raises, and what
         `work.check` raises.
         """
-        driver = self._drivers[self._catalogue.resolve(job.model, self._task).name]
-        plan = plan_for(job.options, task=self._task, recognizer=driver.recognizer)
-        state = await _resume(work, plan)
+        drivers = self._drivers[self._catalogue.resolve(job.model, self._task).name]
+        plan = plan_for(job.options, task=self._task, recognizer=drivers.recognizer)
+        driver = await drivers.of(work.priority)
+        decoders = self._bulk_decoders if work.priority == "bulk" else self.decoders
+        state, steps = await _resume(work, plan)
         await _tell(work, state.findings, logprobs=plan.logprobs)
-        async with self._blobs.local(job.audio) as path, self.decoders.decode(path) as pcm:
+        async with self._blobs.local(job.audio) as path, decoders.decode(path) as pcm:
             with driver.turns(job=job.id, priority=work.priority) as turn:
                 work.check()
                 async for after in Transcription(pcm, plan, turn=turn, voice=self._voice).states(state):
                     work.check()
                     # A recording that is too long or breaks off is refused now, not when its last window is reached.
                     pcm.check()
-                    await _tell(work, after.findings[len(state.findings) :], logprobs=plan.logprobs)
-                    state = after
-                    await _save(work, state, pcm)
+                    step, state = after.since(state), after
+                    await _tell(work, step.findings, logprobs=plan.logprobs)
+                    await _tell_progress(work, state, pcm)
+                    if not _done(state, pcm):
+                        await work.save_checkpoint(step.model_dump_json().encode(), index=steps)
+                        steps += 1
             samples = await pcm.length()
         return _transcript(plan, state, duration_s=samples / pcm.sample_rate)
 
 
-async def _resume(work: Work, plan: Plan) -> RecognitionState:
-    saved = await work.load_checkpoint()
-    if saved is None:
-        return plan.begin()
-    try:
-        return RecognitionState.model_validate_json(saved)
-    except ValidationError:
-        # Written by another version: what it saved is only time.
-        logger.warning("unreadable checkpoint", extra={"job": work.job_id})
-        return plan.begin()
+async def _resume(work: Attempt, plan: Plan) -> tuple[RecognitionState, int]:
+    """Return where earlier attempts stopped, and after how many steps."""
+    state = plan.begin()
+    steps = 0
+    for saved in await work.load_checkpoint():
+        try:
+            state = state.add(Step.model_validate_json(saved))
+        except ValidationError:
+            # Written by another version: what it saved is only time.
+            logger.warning("unreadable checkpoint", extra={"job": work.job_id, "step": steps})
+            break
+        steps += 1
+    return state, steps
 
 
-async def _save(work: Work, state: RecognitionState, pcm: Pcm) -> None:
-    """Tell how far the work is, and keep it unless it is done."""
+def _done(state: RecognitionState, pcm: Pcm) -> bool:
+    return pcm.ended and state.seek >= pcm.samples // FRAME_SAMPLES
+
+
+async def _tell_progress(work: Attempt, state: RecognitionState, pcm: Pcm) -> None:
     total_s = pcm.samples / pcm.sample_rate if pcm.ended else None
-    done_s = state.seek_s if total_s is None else min(state.seek_s, total_s)
-    await work.progress(done_s, total_s)
-    if not pcm.ended or state.seek < pcm.samples // FRAME_SAMPLES:
-        await work.save_checkpoint(state.model_dump_json().encode())
+    await work.progress(state.seek_s if total_s is None else min(state.seek_s, total_s), total_s)
 
 
-async def _tell(work: Work, findings: tuple[Finding, ...], *, logprobs: bool) -> None:
+async def _tell(work: Attempt, findings: tuple[Finding, ...], *, logprobs: bool) -> None:
     for finding in findings:
         delta = Delta(delta=finding.text, logprobs=finding.logprobs if logprobs else None)
         await work.emit("delta", delta.model_dump_json().encode())

@@ -16,5 +16,7 @@ class RecognitionSettings(WorkerSettings):
     """Windows recognised side by side; absent, as many as there are threads, at most four."""
     decoders: int = Field(default=2, ge=1)
     """Processes that decode audio files."""
+    bulk_apart: bool = True
+    """Recognise bulk jobs with a copy of the model that gives way to all others, loaded with the first of them."""
     max_audio: timedelta = timedelta(hours=4)
     """Longest recording that is accepted."""

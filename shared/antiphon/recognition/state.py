@@ -21,8 +21,21 @@ class Finding(Schema):
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
+class Step(Schema):
+    """What a window brought; its JSON is one step of the checkpoint.
+
+    All but the findings is short, so the steps of a recording take no more room than its transcript.
+    """
+
+    version: Literal[2] = 2
+    seek: int
+    language: str | None
+    history: tuple[int, ...]
+    findings: tuple[Finding, ...]
+
+
 class RecognitionState(Schema):
-    """Immutable; its JSON is the checkpoint.
+    """Immutable; `since` and `add` turn it into steps and back.
 
     Attributes:
         seek: the frame of 10 ms from which on nothing is recognised yet.
@@ -31,7 +44,6 @@ class RecognitionState(Schema):
         findings: in time order.
     """
 
-    version: Literal[1] = 1
     seek: int = 0
     language: str | None = None
     history: tuple[int, ...] = ()
@@ -46,6 +58,26 @@ class RecognitionState(Schema):
     def text(self) -> str:
         """All text so far."""
         return "".join(finding.text for finding in self.findings)
+
+    def since(self, earlier: Self) -> Step:
+        """Return what this state has beyond an earlier one."""
+        return Step(
+            seek=self.seek,
+            language=self.language,
+            history=self.history,
+            findings=self.findings[len(earlier.findings) :],
+        )
+
+    def add(self, step: Step) -> Self:
+        """Return the state after a step: `earlier.add(later.since(earlier))` is `later`."""
+        return self.model_copy(
+            update={
+                "seek": step.seek,
+                "language": step.language,
+                "history": step.history,
+                "findings": self.findings + step.findings,
+            }
+        )
 
     def skip(self, seek: int) -> Self:
         """Return the state after sound without speech up to `seek`."""

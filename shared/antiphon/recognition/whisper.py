@@ -89,6 +89,11 @@ class Whisper:
         return self._options.parallel
 
     @property
+    def device(self) -> str:
+        """What it calculates on."""
+        return str(self._model.model.device)
+
+    @property
     def batch(self) -> int:
         """Windows that gain from sharing a call."""
         return self._options.batch

@@ -248,3 +248,13 @@ def test_it_works_on_uvloop_too(tmp_path: Path) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(lose_one_and_go_on()) == 16_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
+async def test_decoders_in_the_background_give_way(keep: Keep) -> None:
+    async with DecoderPool(size=1, background=True) as pool:
+        assert await decoded_samples(pool, keep(SHORT)) == 16_000
+        (pid,) = pool.pids
+        threads = [int(thread.name) for thread in Path(f"/proc/{pid}/task").iterdir()]
+        assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_IDLE}
+        assert psutil.Process(pid).nice() == 19

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +14,6 @@ import pytest_asyncio
 
 from antiphon.audio.samples import Samples
 from antiphon.blobs import Blobs, open_blobs
-from antiphon.bus import LaneKeys, Work
 from antiphon.recognition.recognition import Recognition, open_recognition
 from antiphon.recognition.settings import RecognitionSettings
 from antiphon.schemas import (
@@ -23,6 +22,7 @@ from antiphon.schemas import (
     EventKind,
     Job,
     Priority,
+    Progress,
     RecognitionOptions,
     TranscribeJob,
     Transcript,
@@ -34,31 +34,33 @@ from tests.integration.recognition.clips import Clip, wav_of
 SPEECH = Path(__file__).parents[4] / "shared" / "speech"
 
 
-class Desk(Work):
-    """One attempt at a job whose output and checkpoints stay here; it is stopped as on the bus, by `stop`."""
+class Desk:
+    """One attempt at a job whose output and checkpoint stay here; `stop` ends it."""
 
     def __init__(
         self,
         job: Job,
         *,
         priority: Priority = "std",
-        checkpoint: bytes | None = None,
+        checkpoint: Sequence[bytes] = (),
         on_checkpoint: Callable[[Desk], None] = lambda desk: None,
     ) -> None:
-        unused = cast("Any", None)
-        super().__init__(
-            job,
-            attempt=1,
-            deadline_ms=job.deadline_ms,
-            priority=priority,
-            scripts=unused,
-            keys=cast("LaneKeys", unused),
-            ttl_s=60,
-        )
+        self.job_id = job.id
+        self.priority: Priority = priority
         self.events: list[tuple[EventKind, bytes]] = []
-        self.checkpoints: list[bytes] = []
-        self._checkpoint = checkpoint
+        self.steps = list(checkpoint)
+        self.saved = 0
         self._on_checkpoint = on_checkpoint
+        self._reason: Exception | None = None
+
+    def stop(self, reason: Exception) -> None:
+        """Let the next check raise `reason`."""
+        self._reason = reason
+
+    def check(self) -> None:
+        """Raise if the work is to stop."""
+        if self._reason is not None:
+            raise self._reason
 
     @property
     def deltas(self) -> list[Delta]:
@@ -75,14 +77,20 @@ class Desk(Work):
         self.check()
         self.events.append((kind, data))
 
-    async def load_checkpoint(self) -> bytes | None:
-        """Return what the attempt began with."""
-        return self._checkpoint
+    async def progress(self, done: float, total: float | None) -> None:
+        """Keep how far the work is."""
+        await self.emit("progress", Progress(done=done, total=total).model_dump_json().encode())
 
-    async def save_checkpoint(self, data: bytes) -> None:
-        """Keep a checkpoint, and tell."""
+    async def load_checkpoint(self) -> list[bytes]:
+        """Return what earlier attempts saved."""
+        return list(self.steps)
+
+    async def save_checkpoint(self, step: bytes, *, index: int) -> None:
+        """Keep a step, and tell."""
         self.check()
-        self.checkpoints.append(data)
+        assert index <= len(self.steps)
+        self.steps[index:] = [step]
+        self.saved += 1
         self._on_checkpoint(self)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +24,9 @@ class Stopped(Exception):
     """What the worker's death is in these tests."""
 
 
-def die_after(checkpoints: int) -> object:
+def die_after(windows: int) -> object:
     def die(desk: Desk) -> None:
-        if len(desk.checkpoints) == checkpoints:
+        if desk.saved == windows:
             raise Stopped
 
     return die
@@ -34,20 +37,21 @@ async def test_a_successor_goes_on_from_the_last_window(bench: Bench, reading: P
     job = await bench.job(reading, language="en", words=True, chunking=chunking)
     undisturbed = Desk(job)
     whole = await bench.transcriber.transcript(job, undisturbed)
-    assert len(undisturbed.checkpoints) >= 1
+    assert undisturbed.saved >= 1
 
     killed = Desk(job, on_checkpoint=die_after(1))  # type: ignore[arg-type]
     with pytest.raises(Stopped):
         await bench.transcriber.transcript(job, killed)
-    successor = Desk(job, checkpoint=killed.checkpoints[0])
+    successor = Desk(job, checkpoint=killed.steps)
     assert await bench.transcriber.transcript(job, successor) == whole
     assert successor.said == whole.text
-    assert len(successor.checkpoints) == len(undisturbed.checkpoints) - 1
+    assert successor.saved == undisturbed.saved - 1
+    assert successor.steps == undisturbed.steps
 
 
 async def test_an_unreadable_checkpoint_costs_only_time(bench: Bench, clips: dict[str, Clip]) -> None:
     job = await bench.job(clips["en_pv_leopard_test.wav"].path)
-    transcript = await bench.transcriber.transcript(job, Desk(job, checkpoint=b"{"))
+    transcript = await bench.transcriber.transcript(job, Desk(job, checkpoint=[b"{", b"{}"]))
     assert clips["en_pv_leopard_test.wav"].errors(transcript.text)[0] == 0
 
 
@@ -56,7 +60,7 @@ async def test_a_cancelled_job_stops_between_windows(bench: Bench, reading: Path
     desk = Desk(job, on_checkpoint=lambda desk: desk.stop(Cancelled("The job was cancelled.")))
     with pytest.raises(Cancelled):
         await bench.transcriber.transcript(job, desk)
-    assert len(desk.checkpoints) == 1
+    assert desk.saved == 1
 
 
 async def test_a_task_that_is_cancelled_leaves_nothing_behind(
@@ -95,6 +99,23 @@ async def test_a_short_job_is_done_while_long_ones_are_under_way(
     assert clips["en_ms_weather.wav"].errors(short.text)[0] == 0
     # What was under way when it came, and what runs alongside.
     assert between <= 2 * 2 * len(jobs) // 2
+
+
+async def test_bulk_jobs_say_the_same_and_their_threads_give_way(bench: Bench, clips: dict[str, Clip]) -> None:
+    clip = clips["en_pv_leopard_test.wav"]
+    job = await bench.job(clip.path, language="en")
+    transcript = await bench.transcriber.transcript(job, Desk(job, priority="bulk"))
+    assert transcript.text == (await bench.transcribe(clip.path, language="en")).text
+    if sys.platform == "linux":
+        # Those of the model; none that holds the interpreter's lock, for which all others would wait.
+        assert len(given_way()) >= 2
+        assert given_way().isdisjoint(thread.native_id for thread in threading.enumerate())
+
+
+def given_way() -> set[int]:
+    """Return the threads of this process that run only when no other one wants to."""
+    threads = [int(thread.name) for thread in Path("/proc/self/task").iterdir()]
+    return {thread for thread in threads if os.sched_getscheduler(thread) == os.SCHED_IDLE}
 
 
 async def test_many_jobs_at_once_each_get_their_own_text(bench: Bench, clips: dict[str, Clip]) -> None:

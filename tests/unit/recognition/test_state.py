@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.recognition.engine import Decoded, Piece
-from antiphon.recognition.state import RecognitionState
+from antiphon.recognition.state import RecognitionState, Step
 from antiphon.schemas import Segment, TokenLogprob, Word
 
 pytestmark = pytest.mark.unit
@@ -80,9 +82,58 @@ def test_words_never_begin_before_the_one_before_has_ended() -> None:
     assert times == [(0.0, 1.0), (1.0, 1.3), (1.3, 1.3)]
 
 
-def test_the_state_survives_as_json() -> None:
-    state = RecognitionState(history=(1, 2)).follow(decoded(piece(" Hé")))
-    assert RecognitionState.model_validate_json(state.model_dump_json()) == state
+texts = st.lists(st.text(min_size=1, max_size=8).filter(str.strip), max_size=4)
+windows = st.builds(
+    lambda texts, seek, forget, language, tokens: decoded(
+        *(piece(f" {text}", tokens=tokens) for text in texts), seek=seek, forget=forget, language=language
+    ),
+    texts,
+    st.integers(0, 10_000),
+    st.booleans(),
+    st.sampled_from(("en", "de")),
+    st.lists(st.integers(0, 50_000), max_size=100).map(tuple),
+)
+moves = st.lists(st.one_of(windows, st.integers(0, 20_000)), max_size=12)
+
+
+def walk(state: RecognitionState, moves: list[Decoded | int]) -> list[RecognitionState]:
+    """Return the states after each window, or after sound without speech up to a frame."""
+    states = []
+    for move in moves:
+        state = state.skip(move) if isinstance(move, int) else state.follow(move)
+        states.append(state)
+    return states
+
+
+@given(moves, st.sampled_from((None, "fr")), st.lists(st.integers(0, 9), max_size=300).map(tuple))
+def test_the_state_is_rebuilt_from_its_steps(
+    moves: list[Decoded | int], language: str | None, opening: tuple[int, ...]
+) -> None:
+    begin = RecognitionState(language=language, history=opening)
+    states = walk(begin, moves)
+    rebuilt = begin
+    for earlier, later in pairwise([begin, *states]):
+        rebuilt = rebuilt.add(Step.model_validate_json(later.since(earlier).model_dump_json()))
+        assert rebuilt == later
+
+
+@given(moves, st.integers(0, 12))
+def test_a_step_may_span_several_windows(moves: list[Decoded | int], first: int) -> None:
+    begin = RecognitionState()
+    states = [begin, *walk(begin, moves)]
+    earlier, last = states[min(first, len(moves))], states[-1]
+    assert earlier.add(last.since(earlier)) == last
+
+
+def test_the_steps_of_a_long_recording_take_no_more_room_than_its_text() -> None:
+    window = decoded(*(piece(f" sentence {n}", tokens=tuple(range(20))) for n in range(8)))
+    sizes = []
+    state = RecognitionState()
+    for _ in range(200):
+        after = state.follow(window)
+        sizes.append(len(after.since(state).model_dump_json()))
+        state = after
+    assert max(sizes[20:]) < 1.05 * sizes[20]
 
 
 def test_seeking_only_goes_forward() -> None:

@@ -85,3 +85,39 @@ async def test_who_gives_up_passes_the_turn_on() -> None:
     assert staying.done()
     async with asyncio.timeout(1), turns.turn(priority="bulk", served_s=0):
         pass
+
+
+async def test_bulk_does_not_slip_in_between_the_pieces_of_a_job_that_is_waited_for() -> None:
+    turns = Turns()
+    order: list[str] = []
+
+    async def piece(name: str, priority: Priority) -> None:
+        async with turns.turn(priority=priority, served_s=0):
+            order.append(name)
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        with turns.stay("bulk"), turns.stay("std"):
+            await piece("one", "std")
+            batch = group.create_task(piece("batch", "bulk"))
+            await asyncio.sleep(0)
+            await piece("two", "std")
+            await asyncio.sleep(0)
+            await piece("three", "std")
+            assert not batch.done()
+    assert order == ["one", "two", "three", "batch"]
+
+
+async def test_bulk_goes_on_when_a_job_leaves_without_a_turn() -> None:
+    turns = Turns()
+    with turns.stay("bulk"):
+        async with asyncio.timeout(1), asyncio.TaskGroup() as group:
+            with turns.stay("hi"):
+                batch = group.create_task(_hold(turns, "bulk"))
+                await asyncio.sleep(0)
+                assert not batch.done()
+
+
+async def _hold(turns: Turns, priority: Priority) -> None:
+    async with turns.turn(priority=priority, served_s=0):
+        pass

@@ -1,0 +1,80 @@
+"""A worker process is killed in the middle of a recording."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from antiphon.blobs import open_blobs
+from antiphon.bus import Bus
+from antiphon.schemas import Progress, RecognitionOptions, TranscribeJob, Transcript
+from antiphon.settings import BlobSettings, BusSettings
+from tests.integration.recognition.clips import wav_of
+from tests.integration.recognition.conftest import Bench, Desk
+from tests.servers import Server, programs, running
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+
+ROOT = Path(__file__).parents[3]
+
+
+@contextmanager
+def transcriber(server: Server) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a transcriber of its own until left."""
+    environment = os.environ | {"REDIS_URL": server.url, "ANTIPHON_LEASE": "PT2S", "ANTIPHON_BACKOFF": "PT0.05S"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.transcriber"], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def test_the_successor_of_a_killed_worker_goes_on_at_its_last_window(bench: Bench, reading: Path) -> None:
+    async with bench.transcriber.decoders.decode(reading) as pcm:
+        audio = wav_of(np.concatenate([pcm.read(0, await pcm.length())] * 4))
+    undisturbed = await bench.job(audio, language="en", words=True)
+    desk = Desk(undisturbed)
+    whole = await bench.transcriber.transcript(undisturbed, desk)
+    windows = sum(kind == "progress" for kind, _ in desk.events)
+
+    with running(programs()["valkey"]) as server, transcriber(server) as first:
+        settings = BusSettings(redis_url=server.url)
+        async with Bus.open(settings) as bus, open_blobs(BlobSettings(), bus.values) as blobs, bus.caller() as caller:
+            job = TranscribeJob(
+                audio=await blobs.put(audio),
+                model="whisper-1",
+                options=RecognitionOptions(language="en", words=True),
+                stream=True,
+            )
+            call = await caller.submit(job)
+            before: list[float] = []
+            after: list[float] = []
+            with ExitStack() as successors:
+                async with asyncio.timeout(200):
+                    async for event in call.events():
+                        if event.kind != "progress":
+                            continue
+                        (after if first.poll() else before).append(Progress.model_validate_json(event.data).done)
+                        if before[-1] > whole.duration / 2 and first.poll() is None:
+                            first.kill()
+                            first.wait()
+                            successors.enter_context(transcriber(server))
+                outcome = await call.outcome()
+
+    assert outcome.result is not None
+    assert Transcript.model_validate(outcome.result) == whole
+    assert outcome.attempts == 2
+    assert before[-1] < after[0]
+    # One window may have been under way when the worker was killed.
+    assert len(before) + 1 + len(after) <= 1.1 * windows + 1
