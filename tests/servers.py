@@ -19,9 +19,7 @@ import redis
 
 from antiphon.server.choice import find_bundled, read_version
 
-_OWNED = re.compile(
-    rb"jobs:\{\w+\}:(hi|std|bulk|delayed|dead)|(cancelled|events):\{\w+\}|registry:\w+:.+|secret:\w+"
-)
+_OWNED = re.compile(rb"jobs:\{\w+\}:(hi|std|bulk|delayed|dead)|(cancelled|events):\{\w+\}|registry:\w+:.+|secret:\w+")
 """Keys that live as long as their lane, or until their owner deletes them. Everything else must have a life span."""
 
 
@@ -84,6 +82,10 @@ class Server:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def limit_memory(self, size: int) -> None:
+        """Let the server have so many bytes; 0 for all it wants."""
+        self.do("CONFIG", "SET", "maxmemory", size)
 
     def suspend(self) -> None:
         assert self.process is not None

@@ -70,9 +70,9 @@ async def kill_server(scene: Scene) -> None:
 
 async def fill(scene: Scene, crew: Fleet) -> None:
     """Let the server have no memory left for a while."""
-    await asyncio.to_thread(_configure, scene, "1")
+    await asyncio.to_thread(_limit, scene, 1)
     await asyncio.sleep(FULL_S)
-    await asyncio.to_thread(_configure, scene, "0")
+    await asyncio.to_thread(_limit, scene, 0)
     scene.events["full"] += 1
 
 
@@ -83,11 +83,11 @@ async def flush_group(scene: Scene, crew: Fleet) -> None:
         scene.events["group"] += 1
 
 
-def _configure(scene: Scene, memory: str) -> None:
+def _limit(scene: Scene, size: int) -> None:
     deadline = time.monotonic() + 10
     while True:
         try:
-            scene.server.do("CONFIG", "SET", "maxmemory", memory)
+            scene.server.limit_memory(size)
             return
         except redis.RedisError:
             assert time.monotonic() < deadline

@@ -44,28 +44,35 @@ class Trio(Server):
     def start(self) -> None:
         """Start what is not running; wait until the master has both replicas."""
         first = not self.nodes
+        master = self.ports[0] if first else self.master_port
         for port in self.ports:
             if port not in self.nodes:
-                # One that comes back is told by the sentinel whose replica it is now.
-                follow = ("--replicaof", "127.0.0.1", str(self.ports[0])) if first and port != self.ports[0] else ()
+                follow = ("--replicaof", "127.0.0.1", str(master)) if port != master else ()
                 self.nodes[port] = self._run("--port", str(port), "--appendonly", "yes", "--save", "", *follow)
         if self.sentinel is None:
             configuration = self.folder / "sentinel.conf"
             configuration.write_text(
                 f"port {self.sentinel_port}\nsentinel monitor {MASTER} 127.0.0.1 {self.ports[0]} 1\n"
-                f"sentinel down-after-milliseconds {MASTER} 1000\nsentinel failover-timeout {MASTER} 6000\n"
+                f"sentinel down-after-milliseconds {MASTER} 1500\nsentinel failover-timeout {MASTER} 6000\n"
             )
             self.sentinel = self._run(str(configuration), "--sentinel", name="sentinel")
         if first:
             _until(self._has_replicas)
 
     def kill(self) -> None:
-        """Kill the master; a replica takes its place."""
+        """Kill the master; a replica takes its place. Sentinels promise nothing to who loses two at once."""
+        _until(self._has_replicas)
         victim = self.master_port
         process = self.nodes.pop(victim)
         process.kill()
         process.wait()
         _until(lambda: self.master_port != victim)
+
+    def limit_memory(self, size: int) -> None:
+        """Limit the master, or free all of them: another one may be the master by then."""
+        for port in [self.master_port] if size else self.nodes:
+            with contextlib.suppress(redis.ConnectionError), redis.Redis(port=port, socket_timeout=5) as client:
+                client.config_set("maxmemory", size)
 
     def close(self) -> None:
         for process in (*self.nodes.values(), *([self.sentinel] if self.sentinel else [])):

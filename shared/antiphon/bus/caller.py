@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -232,7 +233,7 @@ class Caller:
                     dedupe_s=_IDEMPOTENCY_S if idempotency_key else 0,
                     expires_in_ms=expires_in_ms,
                     rate=rate,
-                    longest_wait_ms=round(self._settings.max_wait.total_seconds() * 1000),
+                    who=_who(job),
                     record_s=job.keep_s + expires_in_ms // 1000 if request else 0,
                     record=_record(data, request) if request else b"",
                     fields=seal_envelope(envelope),
@@ -316,6 +317,12 @@ class Caller:
             self._readers[kind] = reader
             self._tasks.append(asyncio.create_task(reader.run(), name=f"replies-{kind}"))
         return reader
+
+
+def _who(job: Job) -> str:
+    """Return what a refused caller is known by when it comes back: what it asks for."""
+    asked = job.model_dump_json(exclude={"id": True, "created_ms": True, "audio": {"uri"}})
+    return hashlib.blake2b(asked.encode(), digest_size=12).hexdigest()
 
 
 def _record(data: bytes, request: JobRequest) -> bytes:

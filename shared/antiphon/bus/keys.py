@@ -107,5 +107,5 @@ class LaneKeys:
         return f"batches:{{{self.kind}}}:{tenant}"
 
     def promised(self, priority: Priority) -> str:
-        """Millisecond at which the caller that was refused last was told to come back, with a TTL."""
+        """Sorted set of places promised to refused callers, scored by the millisecond they are due, with a TTL."""
         return f"promised:{{{self.kind}}}:{priority}"

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
 _LEAST_LINE = 8
 """Waiting jobs that are admitted however slow the lane is."""
-_MOST_S = 600.0
 _UNKNOWN_S = 5.0
 
 
@@ -45,4 +44,4 @@ def most_waiting(limit: int, *, rate: float, max_wait_s: float) -> int:
 
 def wait_told_s(wait_ms: int) -> float:
     """Return the seconds that a refused caller is told; a negative figure is unknown."""
-    return _UNKNOWN_S if wait_ms < 0 else min(wait_ms / 1000, _MOST_S)
+    return _UNKNOWN_S if wait_ms < 0 else wait_ms / 1000

@@ -40,7 +40,7 @@ def _read(name: str) -> str:
     return resources.files("antiphon.bus").joinpath("lua", f"{name}.lua").read_text()
 
 
-_SHARED = {"admit": ("waiting",), "fill": ("waiting",)}
+_SHARED = {"admit": ("waiting", "place"), "fill": ("waiting",)}
 """Functions that stand before a script which calls them."""
 
 _SOURCES = {name: "".join(map(_read, (*_SHARED.get(name, ()), name))) for name in _NAMES}
@@ -74,7 +74,7 @@ class Scripts:
         dedupe_s: int,
         expires_in_ms: int,
         rate: float,
-        longest_wait_ms: int,
+        who: str,
         record_s: int,
         record: bytes,
         fields: Sequence[Argument],
@@ -92,7 +92,7 @@ class Scripts:
             dedupe_s,
             expires_in_ms,
             rate,
-            longest_wait_ms,
+            who,
             record_s,
             record,
             *fields,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
 import subprocess
 import time
@@ -92,22 +93,66 @@ async def test_a_full_backlog_is_refused_with_the_time_it_takes(server: Server) 
         assert unknown.value.retry_after_s
         # The next refusals come when the workers have told their pace: some 10 jobs a second.
         await eventually(lambda: _rate(server) > 0)
-        told: list[float] = []
-        while len(told) < 10:
-            try:
-                await caller.submit(make_job())
-            except Overloaded as refusal:
-                told.append(refusal.retry_after_s or 0)
+        told = [await _told(caller, number) for number in range(10)]
         # One place after the other becomes free, and each is promised once.
         assert told == sorted(told)
         assert 0.5 <= told[-1] <= 5
         await caller.submit(make_job(), priority="bulk")
-        await eventually(lambda: _is_admitted(caller), within_s=2 * told[-1])
 
 
-async def _is_admitted(caller: Caller) -> bool:
+async def test_who_was_refused_has_a_place_when_it_comes_back_as_told(server: Server) -> None:
+    settings = make_settings(server, max_backlog=20)
+    async with Bus.open(settings) as bus, bus.caller() as caller, serve(bus, Handler(work_s=0.2), concurrency=2):
+        for _ in range(20):
+            await caller.submit(make_job())
+        await eventually(lambda: _rate(server) > 0)
+        admitted: list[bool] = []
+
+        async def come_back(number: int, told_s: float) -> None:
+            await asyncio.sleep(told_s)
+            admitted.append(await _is_admitted(caller, number))
+
+        async def press() -> None:
+            for number in itertools.count(1000):
+                await _is_admitted(caller, number)
+                await asyncio.sleep(0.02)
+
+        async with asyncio.TaskGroup() as group:
+            # Whoever comes meanwhile is many, and gets no place that is promised.
+            crowd = group.create_task(press())
+            await eventually(lambda: server.do("ZCARD", "promised:{transcribe}:std") > 0)
+            told = [await _told(caller, number) for number in range(10)]
+            early = await _told(caller, 9)
+            assert told[9] - 1 < early <= told[9], "who comes too early is told the rest of the time"
+            async with asyncio.TaskGroup() as returning:
+                for number, told_s in enumerate(told):
+                    returning.create_task(come_back(number, told_s))
+            crowd.cancel()
+        assert admitted == [True] * 10
+
+
+async def test_a_place_is_not_kept_for_ever_for_who_does_not_come(server: Server) -> None:
+    settings = make_settings(server, max_backlog=20)
+    async with Bus.open(settings) as bus, bus.caller() as caller, serve(bus, Handler(work_s=0.05), concurrency=2):
+        while not server.do("ZCARD", "promised:{transcribe}:std"):
+            await _is_admitted(caller, 0)
+        assert 0 < server.do("PTTL", "promised:{transcribe}:std") < 30_000
+        # The jobs there were have been done, and nobody has come for the promised places.
+        await eventually(lambda: _is_admitted(caller, 1))
+
+
+async def _told(caller: Caller, number: int) -> float:
+    """Come again and again until refused; return the seconds that are told."""
+    while True:
+        try:
+            await caller.submit(make_job(metadata={"caller": str(number)}))
+        except Overloaded as refusal:
+            return refusal.retry_after_s or 0
+
+
+async def _is_admitted(caller: Caller, number: int) -> bool:
     try:
-        await caller.submit(make_job())
+        await caller.submit(make_job(metadata={"caller": str(number)}))
     except Overloaded:
         return False
     return True

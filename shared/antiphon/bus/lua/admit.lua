@@ -1,7 +1,7 @@
 -- Put a job on its lane unless the backlog is full or its idempotency key is known.
--- KEYS: stream, idempotency, record, listing, promised (the stream again for what is not used).
+-- KEYS: stream, idempotency, record, listing (the stream again for what is not used), promised.
 -- ARGV: group, limit, job, idempotency ttl s (0 = no key), deadline in ms from now (0 = none),
--- jobs that the lane ends in a second, longest wait that is told ms, record ttl s (0 = no record),
+-- jobs that the lane ends in a second, what the caller is known again by, record ttl s (0 = no record),
 -- packed fields of the record, then the fields of the entry.
 local key = tonumber(ARGV[4]) > 0
 if key then
@@ -9,21 +9,11 @@ if key then
   if known then return {'known', known} end
 end
 local limit = tonumber(ARGV[2])
-local depth = waiting(KEYS[1], ARGV[1], limit)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-if depth >= limit then
-  local rate = tonumber(ARGV[6])
-  if rate <= 0 then return {'full', '-1'} end
-  -- Callers that were refused are told one after the other, so that each finds a place when it comes back; those who
-  -- never come back must not push the time on for ever.
-  local free = now + (depth - limit + 1) / rate * 1000
-  local promised = tonumber(redis.call('GET', KEYS[5]) or '0')
-  local at = math.min(math.max(free, promised + 1000 / rate), now + ARGV[7])
-  -- A full server refuses this write; the caller is refused all the same.
-  redis.pcall('SET', KEYS[5], string.format('%d', at), 'PX', string.format('%d', at - now + 1000))
-  return {'full', string.format('%d', at - now)}
-end
+local depth = waiting(KEYS[1], ARGV[1], math.min(limit, math.floor(limit / 4)))
+local wait = place(KEYS[5], ARGV[7], depth, limit, tonumber(ARGV[6]), now)
+if wait then return {'full', string.format('%d', math.max(wait, -1))} end
 local fields = {unpack(ARGV, 10)}
 if tonumber(ARGV[5]) > 0 then
   fields[#fields + 1] = 'deadline'
