@@ -5,13 +5,14 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PLATFORM := .venv/.platform
 DEVELOP := .venv/.develop
-WHOLE := tests/integration/recognition/ tests/integration/supervisor/
+WAITING := $(addprefix tests/integration/,bus/ producer/ webhooks/ ingest/)
+WHOLE := $(addprefix tests/integration/,recognition/ supervisor/)
 CONTENDERS := taskiq celery dramatiq arq
 LOCK_OPTIONS := --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo up weights test test-parts test-platform check chaos bench docs lock
+.PHONY: help demo up weights test test-bus test-parts test-platform check chaos bench docs lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,13 +30,16 @@ test: $(DEVELOP) ## Install, check, and run all tests: the fast ones first
 	@$(BIN)/antiphon models pull --all
 	@$(MAKE) check
 	@# The bus's tests wait for clocks and killed processes while the models' tests keep the cores busy: side by side.
-	@$(MAKE) --jobs=2 --output-sync=target test-parts test-platform
+	@$(MAKE) --jobs=3 --output-sync=target test-bus test-parts test-platform
+
+test-bus: $(DEVELOP)
+	$(BIN)/python -m pytest -q --durations=10 $(WAITING)
 
 test-parts: $(DEVELOP)
-	$(BIN)/python -m pytest -q tests/chaos $(filter-out $(WHOLE),$(wildcard tests/integration/*/))
+	$(BIN)/python -m pytest -q --durations=10 tests/chaos $(filter-out $(WAITING) $(WHOLE),$(wildcard tests/integration/*/))
 
 test-platform: $(DEVELOP)
-	$(BIN)/python -m pytest -q tests/contract $(WHOLE)
+	$(BIN)/python -m pytest -q --durations=10 tests/contract $(WHOLE)
 
 check: $(DEVELOP) ## Lint, format, types, import rules, unit tests
 	$(BIN)/ruff check .

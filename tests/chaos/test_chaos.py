@@ -30,7 +30,7 @@ from tests.servers import Server, programs, running
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 SIZE = float(os.environ.get("CHAOS_SIZE", "1"))
-JOBS, ATTEMPTS, STORM_S, DEATHS = int(120 * SIZE), 10, 10.0 * SIZE, 2
+JOBS, ATTEMPTS, STORM_S, DEATHS = int(100 * SIZE), 10, 8.0 * SIZE, 2
 SKEW_S = 1800.0
 MALFORMED = ({"data": "not json"}, {"foo": "bar"}, {"data": '{"id":"bad","model":7}'})
 ENVIRONMENT = {
