@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from antiphon.cli.callback import LOOPBACK, transcribe_later
 from antiphon.cli.failure import fail
 from antiphon.cli.up import say
 from antiphon.cli.weights import READINGS, SAMPLES, ensure_demo_weights
@@ -129,6 +130,11 @@ async def _converse(client: AsyncOpenAI, store: WeightStore, *, speech: Path) ->
         rate,
         rate <= LARGEST_TRANSLATION_ERROR,
     )
+    clock = Clock()
+    job = await transcribe_later(client, speech, language="en")
+    heard = job.get("result", {}).get("text", "").strip()
+    rate = word_error_rate(SENTENCE, heard)
+    yield Step("a job, and its webhook", f"{job['status']}: “{heard}”", clock.seconds, rate, rate <= LARGEST_ERROR)
 
 
 async def _transcribe(client: AsyncOpenAI, name: str, path: Path, *, said: str) -> Step:
@@ -151,6 +157,7 @@ async def _platform(state: StateFolder, environ: Mapping[str, str]) -> AsyncIter
         synthesizers=1,
     )
     own = {name: value for name, value in environ.items() if name != "REDIS_URL"}
+    own["ANTIPHON_EGRESS_ALLOW"] = LOOPBACK
     platform = Platform(settings=settings, state=state, environ=own, say=say)
     stop, ready = StopRequest(), asyncio.Event()
     with stop.on_signals():
