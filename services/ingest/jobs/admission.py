@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from antiphon.bus import Admitted
-from antiphon.errors import AntiphonError, Failure, Overloaded
+from antiphon.errors import AntiphonError, Failure, Overloaded, Unavailable
 from antiphon.schemas import (
     BlobRef,
     Job,
@@ -55,7 +55,7 @@ class Admission:
         """Jobs that are, or may be, on a lane because of this request."""
 
     async def place_all(self) -> list[Placed]:
-        """Put every job on its lane. When one is refused, those before it are withdrawn.
+        """Put every job on its lane. When one is refused, those before it are withdrawn unless a key leads to them.
 
         Raises `Overloaded`, `Unavailable`, `IdempotencyKeyReused`.
         """
@@ -71,6 +71,11 @@ class Admission:
                     *(self._place(orders[index], ids[index], index) for index in chunk), return_exceptions=True
                 )
                 placed += _whole(results)
+        except (Unavailable, asyncio.CancelledError):
+            # Whoever comes again under the key finds what was put, and may have found it already.
+            if self._book.key is None:
+                await asyncio.shield(self._withdraw())
+            raise
         except BaseException:
             await asyncio.shield(self._withdraw())
             raise
