@@ -8,10 +8,9 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from redis.asyncio import Redis
-
 from antiphon.blobs import Blobs
 from antiphon.bus import Handler, Work
+from antiphon.bus.connection import connect
 from antiphon.runtime import Worker, run
 from antiphon.schemas import Job, Transcript
 from antiphon.settings import WorkerSettings
@@ -21,7 +20,7 @@ SETTINGS = WorkerSettings.from_environment()
 
 @asynccontextmanager
 async def open_handler(_: Blobs) -> AsyncIterator[Handler[Job]]:
-    redis = Redis.from_url(SETTINGS.bus.redis_url, socket_timeout=5)
+    redis = connect(SETTINGS.bus)
 
     async def handle(job: Job, work: Work) -> Transcript:
         pipeline = redis.pipeline(transaction=True)
