@@ -5,8 +5,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PLATFORM := .venv/.platform
 DEVELOP := .venv/.develop
-WAITING := $(addprefix tests/integration/,bus/ producer/ webhooks/ ingest/)
-WHOLE := $(addprefix tests/integration/,recognition/ supervisor/)
+WAITING := $(addprefix tests/integration/,bus/ producer/ webhooks/ ingest/ synthesizer/)
+WHOLE := tests/integration/supervisor/
 CONTENDERS := taskiq celery dramatiq arq
 LOCK_OPTIONS := --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 

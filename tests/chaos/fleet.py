@@ -81,6 +81,7 @@ async def fleet(
             "ANTIPHON_LEASE": f"PT{lease_s}S",
             "ANTIPHON_DRAIN": f"PT{drain_s}S",
             "ANTIPHON_BACKOFF": "PT0.05S",
+            "ANTIPHON_MAX_BACKOFF": "PT0.5S",
             "ANTIPHON_MAX_ATTEMPTS": str(attempts),
             "ANTIPHON_CONCURRENCY": str(concurrency),
         }

@@ -41,7 +41,7 @@ class Scene:
 
     def character(self, number: int) -> dict[str, str]:
         """Return how job `number` goes."""
-        do = "flaky" if number % 10 == 0 else "poison" if number % 37 == 5 else "crash" if number == 50 else "ok"
+        do = "flaky" if number % 10 == 0 else "poison" if number % 37 == 5 else "fall" if number == 50 else "ok"
         return {"do": do, "ms": str(self.chance.choice((5, 20, 60, 150)))}
 
     async def put(self, caller: Caller, number: int) -> None:

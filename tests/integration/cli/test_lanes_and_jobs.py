@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,8 @@ async def test_watching_goes_on_until_it_is_stopped(shop: Shop) -> None:
         *("-m", "antiphon.cli", "lanes", "--watch", "--every", "0.1", "--json"),
         env=os.environ | {"REDIS_URL": shop.server.url},
         stdout=asyncio.subprocess.PIPE,
+        # Who runs the tests in the background ignores it, and so would this process.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     async with asyncio.timeout(30):

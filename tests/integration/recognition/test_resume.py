@@ -42,7 +42,7 @@ def transcriber(server: Server) -> Iterator[subprocess.Popen[bytes]]:
 
 async def test_the_successor_of_a_killed_worker_goes_on_at_its_last_window(bench: Bench, reading: Path) -> None:
     async with bench.transcriber.decoders.decode(reading) as pcm:
-        audio = wav_of(np.concatenate([pcm.read(0, await pcm.length())] * 4))
+        audio = wav_of(np.concatenate([pcm.read(0, await pcm.length())] * 2))
     undisturbed = await bench.job(audio, language="en", words=True)
     desk = Desk(undisturbed)
     whole = await bench.transcriber.transcript(undisturbed, desk)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,9 +24,15 @@ from services.ingest.app import assemble
 from services.ingest.auth import Keyring
 from services.ingest.platform import Platform
 from services.ingest.settings import IngestSettings
-from tests.servers import Server
+from tests.servers import Server, programs
 
 KEYS = ("sk-speech-0123456789", "sk-other-0123456789")
+
+
+@pytest.fixture(scope="session")
+def server_program() -> Path:
+    """One program: what the others do differently concerns the bus alone."""
+    return programs()["valkey"]
 
 
 @dataclass

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +20,15 @@ from antiphon.settings import BusSettings, EgressSettings
 from antiphon.webhooks import Deliveries, Endpoints
 from services.webhooks.app import build
 from services.webhooks.settings import WebhookSettings
-from tests.servers import Server
+from tests.servers import Server, programs
 
 LOOPBACK = EgressSettings(egress_allow=("127.0.0.0/8",))
+
+
+@pytest.fixture(scope="session")
+def server_program() -> Path:
+    """One program: what the others do differently concerns the bus alone."""
+    return programs()["valkey"]
 
 
 def settings_for(server: Server, **changed: Any) -> WebhookSettings:
