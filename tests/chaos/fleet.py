@@ -52,6 +52,12 @@ class Fleet:
             self.processes.remove((name, process))
             self.add(name)
 
+    async def keep_alive(self) -> None:
+        """Revive what ends, until cancelled."""
+        while True:
+            self.revive()
+            await asyncio.sleep(0.2)
+
     async def close(self) -> None:
         for _, process in self.processes:
             with contextlib.suppress(ProcessLookupError):

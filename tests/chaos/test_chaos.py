@@ -101,8 +101,11 @@ async def test_nothing_accepted_is_lost_doubled_or_left_behind(name: str, seed: 
                         await asyncio.sleep(STORM_S / JOBS / 2)
 
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(feed())
-                    group.create_task(storm(scene, crew, for_s=STORM_S, server_deaths=DEATHS))
+                    keeper = group.create_task(crew.keep_alive())
+                    feeding = group.create_task(feed())
+                    storming = group.create_task(storm(scene, crew, for_s=STORM_S, server_deaths=DEATHS))
+                    await asyncio.wait({feeding, storming})
+                    keeper.cancel()
 
                 async def rested() -> bool:
                     crew.revive()
