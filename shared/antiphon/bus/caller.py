@@ -216,14 +216,8 @@ class Caller:
         data = job.model_dump_json().encode()
         rate = self._pace.rate(job.kind)
         with producer_span(job.kind, job.id) if self._tracing else nullcontext():
-            trace = current_trace() if self._tracing else {}
-            envelope = Envelope(
-                data=data,
-                traceparent=trace.get("traceparent"),
-                tracestate=trace.get("tracestate"),
-                reply=reply,
-            )
-            expires_in_ms = 0 if expires_in_s is None else max(1, round(expires_in_s * 1000))
+            envelope = self._envelope(data, reply)
+            expires_in_ms = _milliseconds(expires_in_s)
             verdict, detail = await self._durable(
                 self.scripts.admit(
                     names,
@@ -260,18 +254,20 @@ class Caller:
 
         Those of the beginning, each durable. Raises `Unavailable`.
         """
-        trace = current_trace() if self._tracing else {}
-        envelope = Envelope(
-            data=b"", reply=reply, traceparent=trace.get("traceparent"), tracestate=trace.get("tracestate")
-        )
-        common = seal_envelope(envelope)[2:]
+        common = seal_envelope(self._envelope(b"", reply))[2:]
         limit = self._limit(priority, self._pace.rate(kind))
-        expires_in_ms = 0 if expires_in_s is None else max(1, round(expires_in_s * 1000))
+        expires_in_ms = _milliseconds(expires_in_s)
         stream = LaneKeys(kind).jobs(priority)
         _, accepted = await self._durable(
             self.scripts.run("fill", (stream,), GROUP, limit, expires_in_ms, len(common), *common, *jobs)
         )
         return int(accepted)
+
+    def _envelope(self, data: bytes, reply: str | None) -> Envelope:
+        trace = current_trace() if self._tracing else {}
+        return Envelope(
+            data=data, reply=reply, traceparent=trace.get("traceparent"), tracestate=trace.get("tracestate")
+        )
 
     def _limit(self, priority: Priority, rate: float) -> int:
         if priority == "bulk":
@@ -317,6 +313,11 @@ class Caller:
             self._readers[kind] = reader
             self._tasks.append(asyncio.create_task(reader.run(), name=f"replies-{kind}"))
         return reader
+
+
+def _milliseconds(expires_in_s: float | None) -> int:
+    """Return a deadline as the scripts take it; 0 stands for none."""
+    return 0 if expires_in_s is None else max(1, round(expires_in_s * 1000))
 
 
 def _who(job: Job) -> str:

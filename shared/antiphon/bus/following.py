@@ -62,7 +62,7 @@ class Following:
                         await self._outbox.call("EXISTS", self._keys.record(self._job_id))
                     )
                     found = await (self._read(idle_s) if streamed else self._look())
-                    if not found:
+                    if streamed and not found:
                         found = await self._end()
                     reached = time.monotonic()
                 except TRANSIENT as error:
@@ -98,7 +98,7 @@ class Following:
         return found
 
     async def _look(self) -> list[FollowedEvent]:
-        """Wait a while, then see whether the record tells of progress."""
+        """See whether the job has ended or its record tells of progress, else wait a while."""
         end = await self._end()
         if end:
             return end

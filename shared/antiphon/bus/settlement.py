@@ -55,7 +55,7 @@ class Settler:
         self._keys = keys
         self._settings = settings
         self._consumer = consumer
-        self.policy = retry
+        self._policy = retry
         self._settled = settled
 
     async def end(
@@ -109,8 +109,8 @@ class Settler:
 
     async def fail(self, at: Attempt[Any], error: AntiphonError, *, final: bool = False) -> None:
         """Put a failed attempt aside for another one, or end the job as failed."""
-        if error.retryable and not final and not self.policy.exhausted(at.number):
-            delay_ms = self.policy.delay_ms(at.number, jitter=random.random(), asked_s=error.retry_after_s)  # noqa: S311
+        if error.retryable and not final and not self._policy.exhausted(at.number):
+            delay_ms = self._policy.delay_ms(at.number, jitter=random.random(), asked_s=error.retry_after_s)  # noqa: S311
             await self._put_aside(at, attempt=at.number, delay_ms=delay_ms)
             return
         # A caller's own mistake is an answer, not a letter for the operator to replay.

@@ -45,6 +45,14 @@ class Values:
             raise unavailable(error) from error
         return found
 
+    async def claim(self, key: str, ttl: timedelta) -> bool:
+        """Take a mark that one holds at a time, until it is dropped or `ttl` is over; tell whether it was free."""
+        try:
+            taken: object = await self.outbox.call("SET", key, b"1", "NX", "PX", int(ttl.total_seconds() * 1000))
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+        return taken is not None
+
     async def drop(self, key: str) -> None:
         """Forget a value."""
         try:

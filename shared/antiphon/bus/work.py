@@ -142,20 +142,22 @@ class Work:
     async def progress(self, done: float, total: float | None) -> None:
         """Tell how far the work is: to who follows the output, now and then to the record and the event stream."""
         progress = Progress(done=done, total=total)
+        data = progress.model_dump_json()
         now_s = time.monotonic()
         if self._job.tracked and now_s - self._noted_s >= _NOTE_S:
             self._noted_s = now_s
-            self._note("progress", progress.model_dump_json())
+            self._note("progress", data)
         if self._job.announce and now_s - self._announced_s >= _ANNOUNCE_S:
             self._announced_s = now_s
             event = job_progressed(self._job, progress, attempt=self.attempt, now_ms=self._clock.now_ms())
             self._scripts.outbox.send("XADD", self._keys.events, "*", "data", event)
-        await self.emit("progress", progress.model_dump_json().encode())
+        await self.emit("progress", data.encode())
 
     def begin(self) -> None:
         """Note that this attempt has begun."""
-        batch = batch_started(self._job, now_ms=self._clock.now_ms()) if self._job.parent else b""
-        self._note("running", 1, "attempts", self.attempt, "started_ms", self._clock.now_ms(), batch_event=batch)
+        now_ms = self._clock.now_ms()
+        batch = batch_started(self._job, now_ms=now_ms) if self._job.parent else b""
+        self._note("running", 1, "attempts", self.attempt, "started_ms", now_ms, batch_event=batch)
 
     def rest(self) -> None:
         """Note that this attempt has ended and the job has not."""

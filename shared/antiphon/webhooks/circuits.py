@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from antiphon.schemas import Schema
-from antiphon.webhooks.claims import claim, let_go
 
 if TYPE_CHECKING:
     from antiphon.bus import Values
@@ -80,11 +79,11 @@ class Circuits:
 
     async def begin_probe(self, receiver: str) -> bool:
         """Tell whether this one may try a half-open circuit: one at a time."""
-        return await claim(self._values, _probe_key(receiver), _PROBE)
+        return await self._values.claim(_probe_key(receiver), _PROBE)
 
     async def end_probe(self, receiver: str) -> None:
         """Let the next one try."""
-        await let_go(self._values, _probe_key(receiver))
+        await self._values.drop(_probe_key(receiver))
 
 
 def _key(receiver: str) -> str:

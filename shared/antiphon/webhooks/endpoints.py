@@ -13,7 +13,6 @@ from pydantic import Field
 from antiphon.errors import InvalidValue, NotFound, Overloaded
 from antiphon.schemas import JOB_EVENTS, Schema
 from antiphon.webhooks.circuits import Circuits
-from antiphon.webhooks.claims import claim, let_go
 from antiphon.webhooks.log import DeliveryLog
 from antiphon.webhooks.signing import hint_of, key_of, new_secret
 
@@ -246,7 +245,7 @@ class Endpoints:
         """Hold an endpoint alone: a rotation must not be undone by a service that disables it at the same moment."""
         key = f"webhook-edit:{endpoint_id}"
         tries = int(_EDIT.total_seconds() / _EDIT_PAUSE_S)
-        while not await claim(self._bus.values, key, _EDIT):
+        while not await self._bus.values.claim(key, _EDIT):
             tries -= 1
             if tries < 0:
                 raise Overloaded("The webhook endpoint is being changed. Please try again shortly.", retry_after_s=1.0)
@@ -254,7 +253,7 @@ class Endpoints:
         try:
             yield await self.get(tenant, endpoint_id)
         finally:
-            await let_go(self._bus.values, key)
+            await self._bus.values.drop(key)
 
 
 def _checked(event_types: Sequence[str], dialect: Dialect) -> tuple[str, ...]:

@@ -14,16 +14,15 @@ import httpx
 import orjson
 import pytest
 
-from antiphon.blobs import Blobs, open_blobs
+from antiphon.blobs import Blobs
 from antiphon.bus import Bus, Work
 from antiphon.models import Catalogue
 from antiphon.recognition.discarding import discard_audio
 from antiphon.schemas import Delta, Job, Speech, SynthesizeJob, TranscribeJob, Transcript
 from antiphon.settings import BlobSettings, BusSettings
-from services.ingest.aftercare import Aftercare
 from services.ingest.app import assemble
 from services.ingest.auth import Keyring
-from services.ingest.platform import Platform
+from services.ingest.platform import open_platform
 from services.ingest.server import listen, serve_http
 from services.ingest.settings import IngestSettings
 from tests.servers import Server, programs
@@ -172,27 +171,14 @@ def open_door(server: Server) -> OpenDoor:
             blobs=BlobSettings(),
             **options,
         )
-        async with (
-            Bus.open(settings.bus) as opened,
-            open_blobs(settings.blobs, opened.values) as blobs,
-            opened.caller() as caller,
-            Aftercare() as aftercare,
-        ):
-            platform = Platform(
-                settings=settings,
-                catalogue=Catalogue.load(),
-                bus=opened,
-                caller=caller,
-                blobs=blobs,
-                aftercare=aftercare,
-            )
+        async with open_platform(settings, Catalogue.load()) as platform:
             listener, stop = listen(settings), asyncio.Event()
             app = assemble(platform, Keyring.parse(f"{KEY},{OTHER_KEY}"), stopping=stop)
             serving = asyncio.create_task(serve_http(app, settings, listener=listener, stop=stop))
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             try:
                 async with _client(url, KEY) as client, _client(url, OTHER_KEY) as other:
-                    yield Door(client, other, opened, blobs, stop)
+                    yield Door(client, other, platform.bus, platform.blobs, stop)
             finally:
                 stop.set()
                 await serving

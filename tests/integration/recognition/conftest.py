@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from antiphon.schemas import (
 )
 from antiphon.settings import BlobSettings
 from tests.integration.recognition.clips import Clip, wav_of
+from tests.values import Values
 
 SPEECH = Path(__file__).parents[4] / "shared" / "speech"
 
@@ -92,25 +92,6 @@ class Desk:
         self.steps[index:] = [step]
         self.saved += 1
         self._on_checkpoint(self)
-
-
-class Values:
-    """Small payloads in memory."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, bytes] = {}
-
-    async def put(self, key: str, data: bytes, ttl: timedelta) -> None:
-        self._values[key] = data
-
-    async def append(self, key: str, data: bytes, ttl: timedelta) -> None:
-        self._values[key] = self._values.get(key, b"") + data
-
-    async def get(self, key: str) -> bytes | None:
-        return self._values.get(key)
-
-    async def drop(self, key: str) -> None:
-        self._values.pop(key, None)
 
 
 class Bench:

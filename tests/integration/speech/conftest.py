@@ -13,16 +13,14 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from antiphon.blobs import open_blobs
 from antiphon.bus import Bus, Work
 from antiphon.errors import InvalidAudio
 from antiphon.models import Catalogue
 from antiphon.schemas import Segment, TranscribeJob, Transcript, Word
 from antiphon.settings import BlobSettings, BusSettings, EgressSettings
-from services.ingest.aftercare import Aftercare
 from services.ingest.app import assemble
 from services.ingest.auth import Keyring
-from services.ingest.platform import Platform
+from services.ingest.platform import Platform, open_platform
 from services.ingest.settings import IngestSettings
 from tests.servers import Server, programs
 
@@ -94,20 +92,8 @@ def open_scene(server: Server) -> OpenScene:
         settings = IngestSettings(
             bus=bus_settings, blobs=BlobSettings(), egress=EgressSettings(egress_allow=("127.0.0.0/8",))
         )
-        async with (
-            Bus.open(bus_settings) as bus,
-            open_blobs(settings.blobs, bus.values) as blobs,
-            bus.caller() as caller,
-            Aftercare() as aftercare,
-        ):
-            platform = Platform(
-                settings=settings,
-                catalogue=Catalogue.load(),
-                bus=bus,
-                caller=caller,
-                blobs=blobs,
-                aftercare=aftercare,
-            )
+        async with open_platform(settings, Catalogue.load()) as platform:
+            bus = platform.bus
             transport = httpx.ASGITransport(assemble(platform, Keyring.parse(",".join(KEYS))))
 
             def client(**headers: str) -> httpx.AsyncClient:

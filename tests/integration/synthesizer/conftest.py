@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from services.synthesizer.engines import Limits, Synthesizer
 from services.synthesizer.engines.hibari import Hibari
 from services.synthesizer.engines.pronunciation import Pronunciation
 from services.synthesizer.handlers import Synthesize
+from tests.values import Values
 
 
 class Desk:
@@ -63,25 +63,6 @@ class Desk:
         """Keep how far the work is."""
         self.check()
         self.told.append((done, total))
-
-
-class Values:
-    """Small payloads in memory."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, bytes] = {}
-
-    async def put(self, key: str, data: bytes, ttl: timedelta) -> None:
-        self._values[key] = data
-
-    async def append(self, key: str, data: bytes, ttl: timedelta) -> None:
-        self._values[key] = self._values.get(key, b"") + data
-
-    async def get(self, key: str) -> bytes | None:
-        return self._values.get(key)
-
-    async def drop(self, key: str) -> None:
-        self._values.pop(key, None)
 
 
 class Recorded:

@@ -14,7 +14,8 @@ from antiphon.settings import BlobSettings
 from services.synthesizer.booth import Booth
 from services.synthesizer.engines.hibari import Hibari
 from services.synthesizer.handlers import Synthesize
-from tests.integration.synthesizer.conftest import Desk, Recorded, Values
+from tests.integration.synthesizer.conftest import Desk, Recorded
+from tests.values import Values
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
