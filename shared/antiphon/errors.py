@@ -2,7 +2,7 @@
 
 AntiphonError
 ├── InvalidRequest (400)
-│   ├── InvalidValue · UnsupportedValue · MissingParameter · UnknownParameter
+│   ├── InvalidValue · UnsupportedValue · MissingParameter · UnknownParameter · ContextTooLong
 │   └── InvalidAudio
 │       └── AudioTooShort · AudioTooLong
 ├── InvalidApiKey (401)
@@ -14,6 +14,7 @@ AntiphonError
 ├── Cancelled (499) · DeadlineExceeded (504)
 ├── Unavailable (503)
 │   └── WeightsMissing
+├── UpstreamFailed (502)
 └── Failure (500)
     └── JobFailed
 
@@ -83,6 +84,12 @@ class UnknownParameter(InvalidRequest):
     """A parameter that does not exist."""
 
     code = "unknown_parameter"
+
+
+class ContextTooLong(InvalidRequest):
+    """The conversation does not fit into what the model sees at a time."""
+
+    code = "context_length_exceeded"
 
 
 class InvalidAudio(InvalidRequest):
@@ -170,6 +177,14 @@ class WeightsMissing(Unavailable):
     """The weights of a model are not on this machine."""
 
     code = "weights_missing"
+
+
+class UpstreamFailed(AntiphonError):
+    """A server that this one asked gave an answer that is none, or broke it off."""
+
+    code = "upstream_error"
+    http_status = 502
+    retryable = True
 
 
 class Failure(AntiphonError):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from antiphon.bus import Handler
+    from antiphon.bus.policy import RetryPolicy
     from antiphon.bus.settlement import Settled
     from antiphon.settings import WorkerSettings
 
@@ -62,6 +63,8 @@ class Worker:
     concurrency: int
     open: Callable[[Blobs], AbstractAsyncContextManager[Handler[Any]]]
     """Loads what the handler needs, and frees it at the end."""
+    retry: RetryPolicy | None = None
+    """The lane's own policy, in place of the settings'."""
     settled: Callable[[Blobs], Settled] | None = None
     """Makes what is told of each job that has ended here for good: how, and whether it became a dead letter."""
 
@@ -88,7 +91,9 @@ class Worker:
             gc.freeze()
             settled = self.settled(blobs) if self.settled else None
             schema = JOB_SCHEMAS[self.lane]
-            async with bus.serve(self.lane, schema, handler, concurrency=self.concurrency, settled=settled):
+            async with bus.serve(
+                self.lane, schema, handler, concurrency=self.concurrency, retry=self.retry, settled=settled
+            ):
                 logger.info("ready", extra={"lane": self.lane})
                 await stop.wait()
                 logger.info("draining", extra={"lane": self.lane})

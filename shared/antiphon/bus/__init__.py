@@ -5,6 +5,7 @@ from antiphon.bus.caller import Admitted, Call, Caller
 from antiphon.bus.dead import DeadLetter, DeadLetters
 from antiphon.bus.events import Announcement, EventReader
 from antiphon.bus.following import FollowedEvent
+from antiphon.bus.index import Index
 from antiphon.bus.keys import LaneKeys
 from antiphon.bus.lanes import JobView, LaneView
 from antiphon.bus.policy import RetryPolicy
@@ -12,7 +13,7 @@ from antiphon.bus.registry import Journal, Registry
 from antiphon.bus.replies import OutputEvent
 from antiphon.bus.settlement import Settled
 from antiphon.bus.values import Values
-from antiphon.bus.work import Handler, Postponed, Work
+from antiphon.bus.work import GivenUp, Handler, Postponed, Work
 
 __all__ = [
     "Admitted",
@@ -24,7 +25,9 @@ __all__ = [
     "DeadLetters",
     "EventReader",
     "FollowedEvent",
+    "GivenUp",
     "Handler",
+    "Index",
     "JobView",
     "Journal",
     "LaneKeys",

@@ -14,6 +14,7 @@ from antiphon.bus.connection import connect, unavailable
 from antiphon.bus.dead import DeadLetters
 from antiphon.bus.events import EventReader
 from antiphon.bus.following import FollowedEvent, Following
+from antiphon.bus.index import Index
 from antiphon.bus.keys import LaneKeys
 from antiphon.bus.lanes import JobView, Lanes, LaneView
 from antiphon.bus.outbox import Outbox
@@ -76,6 +77,10 @@ class Bus:
     def journal(self, name: str, ttl: timedelta, cap: int) -> Journal:
         """Return the histories of that name: about `cap` entries each, until `ttl` after the last."""
         return Journal(self.scripts.outbox, name, ttl, cap)
+
+    def index(self, name: str, ttl: timedelta, cap: int) -> Index:
+        """Return the ids of that name that owners have: the last `cap` of each, until `ttl` after the last."""
+        return Index(self.scripts.outbox, name, ttl, cap)
 
     async def shared_secret(self, name: str) -> bytes:
         """Return 32 random bytes, made once and the same for all processes. Raises `Unavailable`."""

@@ -29,7 +29,7 @@ from antiphon.bus.output import Output
 from antiphon.bus.settlement import Settler
 from antiphon.bus.steps import Steps
 from antiphon.bus.tasks import end
-from antiphon.bus.work import Busy, Draining, Ended, Interrupted, LeaseLost, Postponed, Work, cancelled
+from antiphon.bus.work import Busy, Draining, Ended, GivenUp, Interrupted, LeaseLost, Postponed, Work, cancelled
 from antiphon.errors import AntiphonError, Cancelled, DeadlineExceeded, Failure
 from antiphon.schemas import PRIORITIES, Job, Kind, Schema, now_ms
 from antiphon.telemetry import consumer_span, tracing_enabled
@@ -259,7 +259,7 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             if at.delivery.check_cancelled and await self._is_cancelled(at.job.id):
                 raise cancelled()
             result = (await self._handle(at)).model_dump()
-        except AntiphonError as error:
+        except (AntiphonError, GivenUp) as error:
             await self._failed(at, error)
         except _AWAY:
             # The bus itself was away in the middle of the job, which need not wait for another attempt.
@@ -296,7 +296,7 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
         with consumer_span(self.kind, at.job.id, carrier=carrier, attempt=at.number) as span:
             try:
                 return await self._pass_on(message)
-            except AntiphonError as error:
+            except (AntiphonError, GivenUp) as error:
                 mark_failed(span, type(error).__name__)
                 raise
 
@@ -318,8 +318,10 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
         response.correlation_id = response.correlation_id or message.correlation_id
         return response
 
-    async def _failed(self, at: Attempt[JobT], error: AntiphonError) -> None:
-        if isinstance(error, Cancelled):
+    async def _failed(self, at: Attempt[JobT], error: AntiphonError | GivenUp) -> None:
+        if isinstance(error, GivenUp):
+            await self._settler.fail(at, error.error, final=True)
+        elif isinstance(error, Cancelled):
             await self._settler.end(at, "cancelled", error=error.info())
         elif isinstance(error, DeadlineExceeded):
             await self._settler.end(at, "expired", error=error.info())

@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from antiphon.bus.announcements import batch_started, job_progressed
 from antiphon.bus.connection import TRANSIENT, unavailable
 from antiphon.bus.keys import LaneKeys
-from antiphon.errors import Cancelled, DeadlineExceeded
+from antiphon.errors import AntiphonError, Cancelled, DeadlineExceeded
 from antiphon.schemas import Job, Priority, Progress, Schema
 
 if TYPE_CHECKING:
@@ -55,6 +55,17 @@ class Postponed(Interrupted):
     def __init__(self, delay_s: float) -> None:
         super().__init__(f"put aside for {delay_s:.1f} s")
         self.delay_s = delay_s
+
+
+class GivenUp(Exception):
+    """The job ends with this error, although another attempt might succeed; raised by a handler.
+
+    For one that has said what it cannot take back.
+    """
+
+    def __init__(self, error: AntiphonError) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 class Handler(Protocol[JobT_contra]):

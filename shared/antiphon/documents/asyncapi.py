@@ -69,7 +69,7 @@ def _channels() -> dict[str, Any]:
         "output": _channel(
             "out:{lane}:{job}",
             "Stream of what a streamed job gives on the way, kept for 10 minutes after its last entry.",
-            ["OutputReset", "OutputDelta", "OutputProgress", "OutputAudio", "OutputOutcome"],
+            ["OutputReset", "OutputDelta", "OutputReplyDelta", "OutputProgress", "OutputAudio", "OutputOutcome"],
             lane,
             job=_JOB_PARAMETER,
         ),
@@ -131,11 +131,16 @@ def _messages() -> dict[str, Any]:
             ("completed", replied, examples.COMPLETED),
             ("failed", replied, examples.FAILED),
         ),
-        "Result": _message(outcome, None, ("completed", None, examples.COMPLETED)),
+        "Result": _message(
+            outcome, None, ("completed", None, examples.COMPLETED), ("answered", None, examples.ANSWERED)
+        ),
         "OutputReset": _output(
             "reset", {"type": "string", "maxLength": 0}, "A new attempt begins: what was read before is void."
         ),
-        "OutputDelta": _output("delta", "Delta", "Text that follows.", examples.DELTA),
+        "OutputDelta": _output("delta", "Delta", "Text that follows, of speech.", examples.DELTA),
+        "OutputReplyDelta": _output(
+            "delta", "ReplyDelta", "What follows of a language model's answer.", examples.REPLY_DELTA
+        ),
         "OutputProgress": _output("progress", "Progress", "How far the work is.", examples.PROGRESS),
         "OutputAudio": _output(
             "audio",

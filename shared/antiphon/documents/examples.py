@@ -9,9 +9,16 @@ from antiphon.schemas import (
     Delta,
     ErrorInfo,
     JobEvent,
+    Message,
     Outcome,
     Progress,
+    Reply,
+    ReplyDelta,
+    ReplyOptions,
+    ReplyUsage,
+    RespondJob,
     SynthesizeJob,
+    TextPart,
     TranscribeJob,
     Transcript,
     TranslateJob,
@@ -41,6 +48,16 @@ JOBS: dict[Kind, Job] = {
     "synthesize": SynthesizeJob(
         id=_JOB_ID, created_ms=_AT_MS, text="Good morning.", model="tts-1", voice="alloy", stream=False
     ),
+    "respond": RespondJob(
+        id=_JOB_ID,
+        created_ms=_AT_MS,
+        model="gpt-audio",
+        messages=(
+            Message(role="system", content=(TextPart(text="Answer in one sentence."),)),
+            Message(role="user", content=(TextPart(text="What is the capital of Norway?"),)),
+        ),
+        options=ReplyOptions(max_tokens=100),
+    ),
     "webhook": WebhookJob(
         id="evt_0f8fad5bd9cb469fa16570867728950e",
         created_ms=_AT_MS,
@@ -60,6 +77,17 @@ COMPLETED = Outcome(
     finished_ms=_AT_MS + 950,
     worker="transcriber-1",
 )
+ANSWERED = Outcome(
+    id=_JOB_ID,
+    status="completed",
+    result=Reply(
+        text="The capital of Norway is Oslo.",
+        usage=ReplyUsage(prompt_tokens=31, completion_tokens=8),
+    ).model_dump(mode="json", exclude_none=True),
+    started_ms=_AT_MS + 40,
+    finished_ms=_AT_MS + 950,
+    worker="responder-1",
+)
 FAILED = Outcome(
     id=_JOB_ID,
     status="failed",
@@ -75,6 +103,7 @@ FAILED = Outcome(
     worker="transcriber-1",
 )
 DELTA = Delta(delta="Good ")
+REPLY_DELTA = ReplyDelta(text="The capital ")
 PROGRESS = Progress(done=30.0, total=62.5)
 EVENT = JobEvent(
     id="evt_0f8fad5bd9cb469fa16570867728950e",

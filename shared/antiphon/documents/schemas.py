@@ -10,6 +10,9 @@ from antiphon.schemas import (
     JobEvent,
     Outcome,
     Progress,
+    Reply,
+    ReplyDelta,
+    RespondJob,
     Speech,
     SynthesizeJob,
     TranscribeJob,
@@ -23,8 +26,10 @@ if TYPE_CHECKING:
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-JOBS: tuple[type[Schema], ...] = (TranscribeJob, TranslateJob, SynthesizeJob, WebhookJob)
-PUBLIC: tuple[type[Schema], ...] = (*JOBS, Outcome, ErrorInfo, Transcript, Speech, Delta, Progress, JobEvent)
+JOBS: tuple[type[Schema], ...] = (TranscribeJob, TranslateJob, SynthesizeJob, RespondJob, WebhookJob)
+RESULTS: tuple[type[Schema], ...] = (Transcript, Speech, Reply)
+OUTPUT: tuple[type[Schema], ...] = (Delta, ReplyDelta, Progress)
+PUBLIC: tuple[type[Schema], ...] = (*JOBS, Outcome, ErrorInfo, *RESULTS, *OUTPUT, JobEvent)
 """What producers write and read."""
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 
 from antiphon.schemas.base import Kind, Schema
 from antiphon.schemas.blobs import BlobRef
+from antiphon.schemas.chat import Message, ReplyOptions, Tool
 from antiphon.schemas.webhooks import WebhookTarget
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
@@ -110,6 +111,19 @@ class SynthesizeJob(Job):
     stream: bool = True
 
 
+class RespondJob(Job):
+    """The next message of a conversation, by a language model; written to the job's output as it grows."""
+
+    kind: Literal["respond"] = "respond"
+    model: str
+    messages: tuple[Message, ...] = Field(min_length=1)
+    tools: tuple[Tool, ...] = ()
+    options: ReplyOptions = ReplyOptions()
+    voice: str | None = Field(default=None, description="for a model that speaks: answer in this voice")
+    restart: bool = Field(default=True, description="an attempt that broke off in its output may be repeated")
+    stream: bool = True
+
+
 class WebhookJob(Job):
     """One event on its way to one receiver."""
 
@@ -123,13 +137,14 @@ class WebhookJob(Job):
     announce: bool = False
 
 
-AnyJob = Annotated[TranscribeJob | TranslateJob | SynthesizeJob, Field(discriminator="kind")]
-JOB: TypeAdapter[TranscribeJob | TranslateJob | SynthesizeJob] = TypeAdapter(AnyJob)
+AnyJob = Annotated[TranscribeJob | TranslateJob | SynthesizeJob | RespondJob, Field(discriminator="kind")]
+JOB: TypeAdapter[TranscribeJob | TranslateJob | SynthesizeJob | RespondJob] = TypeAdapter(AnyJob)
 
 JOB_SCHEMAS: dict[Kind, type[Job]] = {
     "transcribe": TranscribeJob,
     "translate": TranslateJob,
     "synthesize": SynthesizeJob,
+    "respond": RespondJob,
     "webhook": WebhookJob,
 }
 """The schema of the jobs of each lane."""

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from antiphon.schemas.base import Schema
 from antiphon.schemas.blobs import BlobRef
+from antiphon.schemas.chat import FinishReason, ToolCall
 from antiphon.schemas.errors import ErrorInfo
 
 Status = Literal["completed", "failed", "cancelled", "expired"]
@@ -86,6 +87,66 @@ class Speech(Schema):
     input_tokens: int
     output_tokens: int
     audio: BlobRef | None = Field(default=None, description="where the audio is, for a job that is not streamed")
+
+
+class RatedToken(Schema):
+    """A token that the model might have written, its bytes in UTF-8 and the natural logarithm of its probability."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] | None = None
+
+
+class WrittenToken(RatedToken):
+    """A token of the answer, and the likeliest ones at its place."""
+
+    top_logprobs: tuple[RatedToken, ...] = ()
+
+
+class ToolCallDelta(Schema):
+    """What is new of tool call number `index`; `id` and `name` come with the first piece of its arguments."""
+
+    index: int = Field(ge=0)
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+class ReplyDelta(Schema):
+    """A `delta` event of a `respond` job: what follows what was sent before.
+
+    When the model itself speaks, `audio` events carry the sound: PCM, 16 bit, little-endian, mono, 24 kHz.
+    """
+
+    text: str = ""
+    refusal: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    logprobs: tuple[WrittenToken, ...] = ()
+
+
+class ReplyUsage(Schema):
+    """Tokens that were read and written, each sum with what it holds of other kinds than text."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    prompt_audio_tokens: int = 0
+    completion_audio_tokens: int = 0
+    prompt_image_tokens: int = 0
+
+
+class Reply(Schema):
+    """The result of a `respond` job. `text` is what is said when the model speaks."""
+
+    text: str = ""
+    refusal: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish_reason: FinishReason = "stop"
+    usage: ReplyUsage = ReplyUsage()
+    logprobs: tuple[WrittenToken, ...] | None = None
+    fingerprint: str | None = Field(default=None, description="changes when the model does")
+    spoken: bool = Field(default=False, description="the output held the sound of the answer")
 
 
 class Delivered(Schema):

@@ -26,6 +26,7 @@ JOB_EVENT_TYPES: tuple[str, ...] = get_args(JobEventType)
 _MAX_ERROR_CHARACTERS = 1_000
 _SPEECH = ("media_type", "duration", "size")
 _TRANSCRIPT = ("text", "language", "duration")
+_REPLY = ("text", "refusal", "tool_calls", "finish_reason")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +81,15 @@ def job_message(event: JobEvent, outcome: Outcome | None = None) -> Message:
 
 
 def result_of(kind: Kind, outcome: Outcome) -> dict[str, Any] | None:
-    """Return the part of a result that travels with its event: a short text, or what speech there is."""
+    """Return the part of a result that travels with its event: a short text or answer, or what speech there is."""
     result = outcome.result
     if outcome.status != "completed" or result is None:
         return None
     if kind == "synthesize":
         return {name: result.get(name) for name in _SPEECH}
+    if kind == "respond":
+        answer = {name: result.get(name) for name in _REPLY}
+        return answer if len(orjson.dumps(answer)) <= MAX_TEXT_BYTES else None  # arguments of calls can be long, too
     if kind not in ("transcribe", "translate") or len(str(result.get("text", "")).encode()) > MAX_TEXT_BYTES:
         return None
     return {name: result.get(name) for name in _TRANSCRIPT}

@@ -14,14 +14,29 @@ from antiphon.documents import examples
 from antiphon.documents.schemas import PUBLIC, schema_of
 from antiphon.schemas import (
     JOB,
+    AudioPart,
     ErrorInfo,
+    Message,
+    RatedToken,
+    Reply,
+    ReplyDelta,
+    ReplyFormat,
+    ReplyOptions,
+    ReplyUsage,
+    RespondJob,
     Schema,
     Speech,
     SynthesizeJob,
+    TextPart,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolChoice,
     TranscribeJob,
     Transcript,
     TranslateJob,
     WebhookTarget,
+    WrittenToken,
 )
 
 pytestmark = pytest.mark.unit
@@ -47,6 +62,7 @@ TODAY: list[Schema] = [
     TranslateJob(audio={"uri": "redis:a"}, model="whisper-1", discard_audio=True),
     SynthesizeJob(text="Hello.", model="tts-1", voice="alloy", stream=False),
     examples.COMPLETED,
+    examples.ANSWERED,
     examples.FAILED,
     ErrorInfo(message="No.", param="audio", http_status=400),
     Transcript(task="transcribe", language="en", duration=1.9, text="Good morning."),
@@ -59,7 +75,32 @@ TODAY: list[Schema] = [
         output_tokens=2,
         audio={"uri": "redis:a", "size": 9},
     ),
+    RespondJob(
+        model="gpt-audio",
+        messages=(
+            Message(role="user", content=(AudioPart(audio={"uri": "redis:a"}, transcript="Hello."),)),
+            Message(role="assistant", tool_calls=(ToolCall(id="call_1", name="look", arguments="{}"),)),
+            Message(role="tool", tool_call_id="call_1", content=(TextPart(text="Nothing."),)),
+        ),
+        tools=(Tool(name="look", parameters={"type": "object"}, strict=True),),
+        options=ReplyOptions(
+            temperature=0.5,
+            stop=("\n",),
+            tool_choice=ToolChoice(mode="required", names=("look",)),
+            format=ReplyFormat(type="json_object"),
+        ),
+        voice="alloy",
+    ),
+    Reply(
+        text="Hi.",
+        tool_calls=(ToolCall(id="call_1", name="look", arguments="{}"),),
+        usage=ReplyUsage(prompt_tokens=9, completion_tokens=2),
+        logprobs=(WrittenToken(token="Hi", logprob=-0.1, top_logprobs=(RatedToken(token="Hi", logprob=-0.1),)),),
+        fingerprint="fp_1",
+        spoken=True,
+    ),
     examples.DELTA,
+    ReplyDelta(text="Hi", tool_calls=(ToolCallDelta(index=0, id="call_1", name="look", arguments="{"),)),
     examples.PROGRESS,
 ]
 

@@ -77,7 +77,23 @@ def test_speech_is_told_without_its_sound() -> None:
     assert data["result"] == {"media_type": "audio/mpeg", "duration": 2.5, "size": 40_000}
 
 
-@pytest.mark.parametrize("kind", ["transcribe", "synthesize"])
+def test_an_answer_is_told_with_the_calls_it_makes() -> None:
+    call = {"id": "call_1", "name": "get_weather", "arguments": '{"city":"Oslo"}'}
+    result: dict[str, Any] = {"text": "", "refusal": None, "tool_calls": [call], "finish_reason": "tool_calls"}
+    message = job_message(event(kind="respond"), outcome(**result, usage={"prompt_tokens": 9}, spoken=False))
+    assert body_of(message)["data"]["result"] == result
+
+
+@pytest.mark.parametrize(
+    "long",
+    [{"text": "é" * 4097}, {"tool_calls": [{"id": "call_1", "name": "save", "arguments": "x" * 8192}]}],
+    ids=["text", "arguments"],
+)
+def test_a_long_answer_stays_at_home(long: dict[str, Any]) -> None:
+    assert "result" not in body_of(job_message(event(kind="respond"), outcome(**long)))["data"]
+
+
+@pytest.mark.parametrize("kind", ["transcribe", "synthesize", "respond"])
 def test_a_result_that_is_gone_is_no_obstacle(kind: Kind) -> None:
     assert "result" not in body_of(job_message(event(kind=kind)))["data"]
 
