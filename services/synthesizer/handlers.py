@@ -11,19 +11,21 @@ from typing import NamedTuple, Protocol
 
 from antiphon.audio.encode import Encoder
 from antiphon.audio.samples import Samples
+from antiphon.audio.tokens import spoken_tokens
 from antiphon.blobs import Blobs
+from antiphon.failures import first_error
 from antiphon.models import Catalogue
 from antiphon.schemas import EventKind, Priority, Speech, SynthesizeJob
 from services.synthesizer.booth import Booth, Guest
+from services.synthesizer.engines import Limits
 from services.synthesizer.engines.sound import silence
-from services.synthesizer.pieces import pieces
+from services.synthesizer.pieces import Piece, pieces
 
 EVENT_BYTES = 64 * 1024
 """Most bytes of audio in one event."""
 NOTHING_S = 0.25
 """Length of the silence that a text without anything to say becomes."""
 CHARACTERS_PER_TOKEN = 4
-TOKENS_PER_SECOND = 20
 
 
 class Attempt(Protocol):
@@ -91,7 +93,7 @@ class Synthesize:
                 duration=output.duration_s,
                 size=output.size,
                 input_tokens=input_tokens(job.text),
-                output_tokens=output_tokens(output.duration_s),
+                output_tokens=spoken_tokens(output.duration_s),
                 audio=await writer.commit() if writer else None,
             )
 
@@ -142,11 +144,6 @@ def input_tokens(text: str) -> int:
     return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
 
 
-def output_tokens(duration_s: float) -> int:
-    """Count sound as the API's models do: a token is 50 ms."""
-    return math.ceil(duration_s * TOKENS_PER_SECOND)
-
-
 async def _perform(job: SynthesizeJob, work: Attempt, output: Output, booth: Booth, voice: str) -> None:
     sounds: asyncio.Queue[Sound | None] = asyncio.Queue(maxsize=1)
     try:
@@ -156,14 +153,14 @@ async def _perform(job: SynthesizeJob, work: Attempt, output: Output, booth: Boo
                 group.create_task(_fill(sounds, _speak(job, work, booth, voice, guest)))
                 await _encode(sounds, work, output, total=len(job.text))
     except BaseExceptionGroup as errors:
-        raise _first(errors) from None
+        raise first_error(errors) from None
 
 
 async def _speak(job: SynthesizeJob, work: Attempt, booth: Booth, voice: str, guest: Guest) -> AsyncIterator[Sound]:
     """Yield the sound of the whole job with the pauses between its pieces."""
     rate = booth.engine.rate
     spoken = False
-    script = list(pieces(job.text, booth.engine.limits))
+    script = await asyncio.to_thread(_script, job.text, booth.engine.limits)
     # What is spoken is not as long as what was written, once numbers and abbreviations are words.
     share = len(job.text) / max(1, sum(len(piece.text) for piece in script))
     done = 0.0
@@ -179,6 +176,10 @@ async def _speak(job: SynthesizeJob, work: Attempt, booth: Booth, voice: str, gu
         done += len(piece.text) * share
     if not spoken:
         yield Sound(silence(NOTHING_S, rate), done)
+
+
+def _script(text: str, limits: Limits) -> list[Piece]:
+    return list(pieces(text, limits))
 
 
 async def _fill(queue: asyncio.Queue[Sound | None], sounds: AsyncIterator[Sound]) -> None:
@@ -197,10 +198,3 @@ async def _encode(queue: asyncio.Queue[Sound | None], work: Attempt, output: Out
         await output.write(sound.samples)
     await output.finish()
     await work.progress(total, total)
-
-
-def _first(error: BaseException) -> BaseException:
-    """Return the first error in a group of groups: the one that ended the others."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

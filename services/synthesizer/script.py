@@ -1,83 +1,52 @@
 """Turn what people and language models write into what can be read aloud in English.
 
-Marks of layout (Markdown, HTML) become pauses or nothing, links keep their text, addresses their host. Letters that no
-English pronunciation covers are left out, word by word, and so are pictographs and control characters.
+Marks of layout (Markdown, HTML) become pauses or nothing, letters of other scripts Latin ones or a word on what they
+are, numbers and signs what they mean. Emoji are left out: they decorate.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from functools import lru_cache
+
+from services.synthesizer.layout import lines
+from services.synthesizer.letters import legible
+from services.synthesizer.notation import readable
 
 LONGEST_WORD = 40
 """Characters; the pronunciation of anything longer takes time that grows with the cube of its length."""
-LONGEST_NUMBER = 15
-"""Digits that are read as one number; longer runs are read digit by digit."""
 
-_PHONEMES = re.compile(r"\[[^\[\]]+\]\(/[^()\s]*[ˈˌ][^()]*/\)")
-_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*(?:\s+\"[^\"]*\")?\)")
-_ADDRESS = re.compile(r"(?:https?|ftp|wss?)://(?:[^\s/@]*@)?([^\s/?#:]+)[^\s]*")
-_TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,200}>")
-_FENCE = re.compile(r"^\s*(```|~~~).*$")
-_RULE = re.compile(r"^\s*([-*_=]\s*){3,}$|^[\s|:-]*\|[\s|:-]*$")
-_HEADING_OR_ITEM = re.compile(r"^\s*(?:#{1,6}\s+|[-*+•]\s+)")
-_QUOTE = re.compile(r"^\s*(?:>\s?)+")
-_EMPHASIS = re.compile(r"[*`]+|~~|(?<!\w)_+|_+(?!\w)")
-_DIGITS = re.compile(rf"\d{{{LONGEST_NUMBER + 1},}}")
+_PHONEMES = re.compile(r"\[[^\[\]]{1,40}\]\(/[^()\s]{0,40}[ˈˌ][^()]{0,40}/\)")
+_PRIVATE = re.compile("[\ue000-\uf8ff]")
+_FIRST_PRIVATE = 0xE000
+_MOST_PHONEMES = 1000
 _LONG = re.compile(rf"[^\s]{{{LONGEST_WORD + 1},}}")
 _PUNCTUATION_RUN = re.compile(r"([^\w\s])\1{3,}")
-_END = tuple(".!?…:;,")
 _LINE_SPACE = re.compile(r"[^\S\n]+")
+_AROUND_LINES = re.compile(r"[^\S\n]*\n[^\S\n]*")
+_PARAGRAPHS = re.compile(r"\n{3,}")
+_EMPTY_BRACKETS = re.compile(r"\(\s*\)|\[\s*\]")
+_SPACE_BEFORE_END = re.compile(r" +(?=[.,;:!?](?!\w))")
 
 
 def speakable(text: str) -> str:
     """Return what of `text` can be spoken; paragraphs stay apart. Empty if nothing can."""
-    lines = [_unmark(line) for line in unicodedata.normalize("NFC", text).splitlines() if not _FENCE.match(line)]
-    plain = "\n".join("" if _RULE.match(line) else line for line in lines)
-    plain = "".join(map(_readable, plain))
-    plain = _PUNCTUATION_RUN.sub(lambda run: run[1] * 3, plain)
-    plain = _DIGITS.sub(lambda run: " ".join(run[0]), plain)
+    spoken: list[str] = []
+
+    def keep(phonemes: re.Match[str]) -> str:
+        """Put one character in the place of what is already as it is to be spoken."""
+        if len(spoken) == _MOST_PHONEMES:
+            return ""
+        spoken.append(phonemes[0])
+        return chr(_FIRST_PRIVATE + len(spoken) - 1)
+
+    text = _PHONEMES.sub(keep, _PRIVATE.sub("", text))
+    plain = legible(lines(_PUNCTUATION_RUN.sub(lambda run: run[1] * 3, text)))
+    plain = readable(_EMPTY_BRACKETS.sub(" ", plain))
     plain = _LONG.sub(_divide, plain)
-    plain = _LINE_SPACE.sub(" ", plain).strip()
-    return plain if any(character.isalnum() for character in plain) else ""
-
-
-def _unmark(line: str) -> str:
-    line = _QUOTE.sub("", line)
-    if _RULE.match(line):
-        return ""
-    line, listed = _HEADING_OR_ITEM.subn("", line)
-    line = _LINK.sub(lambda link: link[0] if _PHONEMES.fullmatch(link[0]) else link[1], line)
-    line = _ADDRESS.sub(lambda address: address[1].rstrip(".,;:!?)").replace(".", " dot "), line)
-    line = _TAG.sub(" ", line)
-    line = _EMPHASIS.sub("", line).replace("_", " ")
-    if line.strip().startswith("|"):
-        line = ", ".join(cell.strip() for cell in line.strip().strip("|").split("|"))
-        listed = 1
-    line = line.rstrip()
-    # A heading or an item of a list ends like a sentence, or it would run into the next one.
-    return f"{line}." if listed and line and not line.endswith(_END) else line
-
-
-@lru_cache(maxsize=4096)
-def _readable(character: str) -> str:
-    """Return the character, a plain form of it, or a space."""
-    if character == "\n" or " " <= character <= "~":
-        return character
-    category = unicodedata.category(character)
-    if category[0] == "L":
-        plain = unicodedata.normalize("NFKC", character)
-        return next((form for form in (character, plain) if _is_pronounced(form)), " ")
-    if category[0] in "NP" or category == "Sc" or character in "°±×÷©®™":  # noqa: RUF001 (the sign of multiplication)
-        return character
-    if category in {"Mn", "Me", "Cf"}:
-        return ""
-    return " "
-
-
-def _is_pronounced(letters: str) -> bool:
-    return letters.isascii() or unicodedata.name(letters[0], "").startswith(("LATIN", "GREEK", "MODIFIER LETTER"))
+    plain = _SPACE_BEFORE_END.sub("", _LINE_SPACE.sub(" ", plain))
+    plain = _PARAGRAPHS.sub("\n\n", _AROUND_LINES.sub("\n", plain)).strip()
+    plain = _PRIVATE.sub(lambda mark: spoken[ord(mark[0]) - _FIRST_PRIVATE], plain)
+    return plain if any(map(str.isalnum, plain)) else ""
 
 
 def _divide(word: re.Match[str]) -> str:

@@ -60,7 +60,7 @@ class _Plain:
     """Signed 16-bit samples, behind a header that leaves the length open when there is one."""
 
     def __init__(self, format: AudioFormat) -> None:
-        self._header = _wav_header() if format == "wav" else b""
+        self._header = wav_header() if format == "wav" else b""
 
     def write(self, samples: Samples) -> bytes:
         header, self._header = self._header, b""
@@ -144,11 +144,14 @@ class _Memory:
         return taken
 
 
-def _wav_header() -> bytes:
+def wav_header(data_bytes: int | None = None) -> bytes:
+    """Return the header of 16-bit mono sound at 24 kHz; without its size it leaves the length open."""
     byte_rate = 2 * SPEECH_RATE
+    header_bytes = 36
+    data_size = _UNKNOWN_SIZE if data_bytes is None else data_bytes
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
-        *(b"RIFF", _UNKNOWN_SIZE, b"WAVE"),
+        *(b"RIFF", min(_UNKNOWN_SIZE, header_bytes + data_size), b"WAVE"),
         *(b"fmt ", 16, 1, 1, SPEECH_RATE, byte_rate, 2, 16),
-        *(b"data", _UNKNOWN_SIZE),
+        *(b"data", data_size),
     )

@@ -88,7 +88,7 @@ async def test_the_extremes_of_speed_are_reached(synthesize: Synthesize, speed: 
     assert (await synthesize(job, Desk(job))).duration == pytest.approx(natural.duration / speed, rel=0.15)
 
 
-@pytest.mark.parametrize("text", ["!!!", "😀", "日本語", " "])
+@pytest.mark.parametrize("text", ["!!!", "😀", "---", " "])
 async def test_a_text_with_nothing_to_say_is_a_short_silence(synthesize: Synthesize, text: str) -> None:
     job = SynthesizeJob(text=text, model="tts-1", voice="alloy", format="wav")
     desk = Desk(job)
