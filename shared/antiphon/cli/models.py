@@ -40,9 +40,11 @@ def list_models() -> None:
                 if model.folder:
                     state = str(model.folder) if model.folder.is_dir() else f"[red]{model.folder} is not there[/red]"
                 elif model.weights is None:
-                    state = "comes with the engine"
+                    state = "elsewhere" if model.engine == "upstream" else "comes with the engine"
+                elif store.present(model.weights):
+                    state = "here"
                 else:
-                    state = "here" if store.present(model.weights) else "[yellow]to be pulled[/yellow]"
+                    state = "to be pulled when wanted" if model.optional else "[yellow]to be pulled[/yellow]"
                 table.add_row(public.id, model.name, model.engine, ", ".join(public.kinds), state)
         console.print(table)
 
@@ -58,7 +60,10 @@ def pull_weights(
         typer.Option("--from", metavar="DIR", help="Look in this folder first, for <weights>/<file>."),
     ] = None,
 ) -> None:
-    """Get weights that are not here yet: those of the models served, unless named. Goes on where it stopped."""
+    """Get weights that are not here yet: those of the models served that are not optional, unless named.
+
+    Goes on where it stopped.
+    """
     with _told():
         store = _store()
         sets = tuple(store.manifest.sets) if every else _chosen(names, store)
@@ -106,7 +111,7 @@ def print_path(name: Annotated[str, typer.Argument(help="Weights, or a model by 
             folders = [model.folder for model in models if model.folder]
             folders += [store.folder(model.weights) for model in models if model.weights]
         if not folders:
-            raise NotFound(f"The weights of {name!r} come with its engine.")
+            raise NotFound(f"{name!r} has no weights here: they come with its engine, or it runs elsewhere.")
         for folder in dict.fromkeys(folders):
             print(folder)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from antiphon.cli.models import pull_with_bar
@@ -17,6 +17,7 @@ DEFAULT_NAMES: tuple[tuple[str, Kind], ...] = (
     ("whisper-1", "transcribe"),
     ("whisper-1", "translate"),
     ("tts-1", "synthesize"),
+    ("gpt-audio", "respond"),
 )
 
 
@@ -25,13 +26,13 @@ def open_store(environ: Mapping[str, str]) -> WeightStore:
     return WeightStore(Path(environ.get("ANTIPHON_CACHE_DIR") or default_cache_dir()))
 
 
-def require_default_weights(environ: Mapping[str, str]) -> None:
-    """Raise `WeightsMissing`, naming the command that helps, unless the default models can be loaded.
+def require_default_weights(environ: Mapping[str, str], *, kinds: Collection[Kind]) -> None:
+    """Raise `WeightsMissing`, naming the command that helps, unless the default models of `kinds` can be loaded.
 
     The services say the same when they start; this says it before anything is started.
     """
     store = open_store(environ)
-    for weights in _default_weights(environ):
+    for weights in _default_weights(environ, kinds):
         store.folder(weights)
 
 
@@ -41,18 +42,21 @@ def ensure_demo_weights(environ: Mapping[str, str]) -> WeightStore:
     Raises `PullFailed`.
     """
     store = open_store(environ)
-    needed = dict.fromkeys((*_default_weights(environ), *store.manifest.always(), SAMPLES, READINGS))
+    default = _default_weights(environ, [kind for _, kind in DEFAULT_NAMES])
+    needed = dict.fromkeys((*default, *store.manifest.always(), SAMPLES, READINGS))
     missing = [weights for weights in needed if not store.present(weights)]
     if missing:
         pull_with_bar(missing, store)
     return store
 
 
-def _default_weights(environ: Mapping[str, str]) -> Iterable[str]:
+def _default_weights(environ: Mapping[str, str], kinds: Collection[Kind]) -> Iterable[str]:
     override = environ.get("ANTIPHON_MODELS_FILE")
     catalogue = Catalogue.load(Path(override) if override else None)
     found: dict[str, None] = {}
     for name, kind in DEFAULT_NAMES:
+        if kind not in kinds:
+            continue
         try:
             model = catalogue.resolve(name, kind)
         except ModelNotFound:  # the catalogue at hand does without

@@ -21,7 +21,9 @@ Usage = Literal["duration", "tokens"]
 
 TEXT_FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
 AUDIO_FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+CHAT_AUDIO_FORMATS = ("wav", "aac", "mp3", "flac", "opus", "pcm16")
 
+_FORMATS: Mapping[Kind, tuple[str, ...]] = {"synthesize": AUDIO_FORMATS, "respond": CHAT_AUDIO_FORMATS}
 _PACKAGED = "models.toml"
 
 
@@ -47,7 +49,11 @@ class PublicModel:
 
 @dataclass(frozen=True)
 class Model:
-    """What serves a request: `folder` when the weights lie in a local folder, else `weights` names a set to pull."""
+    """What serves a request: `folder` when the weights lie in a local folder, else `weights` names a set to pull.
+
+    An `optional` one is loaded when it is first asked for, and its weights are pulled when they are named. For a
+    language model, `heard_by` and `spoken_by` are the names of the models that hear and speak for it.
+    """
 
     name: str
     kinds: tuple[Kind, ...]
@@ -56,6 +62,9 @@ class Model:
     folder: Path | None
     options: Mapping[str, Any]
     public: PublicModel
+    optional: bool = False
+    heard_by: str | None = None
+    spoken_by: str | None = None
 
 
 class _Table(BaseModel):
@@ -67,6 +76,9 @@ class _ModelTable(_Table):
     kinds: tuple[Kind, ...] = Field(min_length=1)
     weights: str | None = None
     folder: Path | None = None
+    optional: bool = False
+    heard_by: str | None = None
+    spoken_by: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     owned_by: str = "antiphon"
     created: int = Field(default=0, ge=0)
@@ -105,6 +117,13 @@ class _Document(_Table):
                     yield f"names.{id}", f"names no model, and there is no default for {kind}"
                 else:
                     yield from self._unfit(f"names.{id}.model", model, kind)
+        for id, model_table in self.models.items():
+            for field, other, kind in (
+                ("heard_by", model_table.heard_by, "transcribe"),
+                ("spoken_by", model_table.spoken_by, "synthesize"),
+            ):
+                if other is not None:
+                    yield from self._unfit(f"models.{id}.{field}", other, kind)
         for id, target in self.deployments.items():
             if target not in self.names and target not in self.models:
                 yield f"deployments.{id}", f"there is no model or name {target!r}"
@@ -133,6 +152,9 @@ class Catalogue:
             for name, table in document.models.items()
         } | document.names
         self._defaults = document.defaults
+        # What other names lead to is needed, whatever its own table says.
+        meant = {*document.defaults.values(), *(table.model for table in document.names.values())}
+        self._optional = {name for name, table in document.models.items() if table.optional and name not in meant}
         bases = {name: name for name in self._names} | document.deployments
         self._public = {id: self._describe(id, base=base) for id, base in bases.items()}
 
@@ -173,21 +195,32 @@ class Catalogue:
             folder=table.folder,
             options=self._options[target],
             public=public,
+            optional=target in self._optional,
+            heard_by=table.heard_by,
+            spoken_by=table.spoken_by,
         )
+
+    def default(self, kind: Kind) -> str:
+        """Return the name of the model that does `kind` for who names none. Raises `ModelNotFound`."""
+        name = self._defaults.get(kind)
+        if name is None:
+            raise ModelNotFound(f"There is no default model to {kind}.", param="model")
+        return name
 
     def public(self) -> tuple[PublicModel, ...]:
         """Return every name that a client may send, deployments last."""
         return tuple(self._public.values())
 
     def weights(self) -> tuple[str, ...]:
-        """Return the weights sets that the models need, each once."""
-        return tuple(dict.fromkeys(t.weights for t in self._models.values() if t.weights and not t.folder))
+        """Return the weights sets that the models need, each once; those of optional models are not among them."""
+        needed = [table for name, table in self._models.items() if name not in self._optional]
+        return tuple(dict.fromkeys(table.weights for table in needed if table.weights and not table.folder))
 
     def _describe(self, id: str, *, base: str) -> PublicModel:
         table = self._names[base]
         formats = table.formats
         if formats is None:
-            formats = AUDIO_FORMATS if "synthesize" in table.kinds else TEXT_FORMATS
+            formats = next((_FORMATS[kind] for kind in table.kinds if kind in _FORMATS), TEXT_FORMATS)
         return PublicModel(
             id=id,
             created=table.created,

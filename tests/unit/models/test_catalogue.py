@@ -55,6 +55,22 @@ TEXT_TO_SPEECH = [
     "kokoro",
     "hibari",
 ]
+CHAT_WITH_AUDIO = [
+    "gpt-audio",
+    "gpt-audio-2025-08-28",
+    "gpt-audio-1.5",
+    "gpt-audio-mini",
+    "gpt-audio-mini-2025-10-06",
+    "gpt-audio-mini-2025-12-15",
+    "gpt-4o-audio-preview",
+    "gpt-4o-audio-preview-2024-10-01",
+    "gpt-4o-audio-preview-2024-12-17",
+    "gpt-4o-audio-preview-2025-06-03",
+    "gpt-4o-mini-audio-preview",
+    "gpt-4o-mini-audio-preview-2024-12-17",
+    "qwen2.5-coder-1.5b",
+    "qwen2.5-coder-0.5b",
+]
 
 
 def catalogue_with(folder: Path, text: str) -> Catalogue:
@@ -67,6 +83,7 @@ def catalogue_with(folder: Path, text: str) -> Catalogue:
     ("name", "kind"),
     [(n, "transcribe") for n in SPEECH_TO_TEXT]
     + [(n, "synthesize") for n in TEXT_TO_SPEECH]
+    + [(n, "respond") for n in CHAT_WITH_AUDIO]
     + [(n, "translate") for n in ("whisper-1", "whisper", "whisper-base")],
 )
 def test_every_name_that_clients_send_is_served(name: str, kind: Kind) -> None:
@@ -121,6 +138,8 @@ def test_strict_facts_of_the_hosted_models_are_kept() -> None:
     assert by_name["whisper-1"].shutdown_date == "2027-02-26"
     assert by_name["whisper"].shutdown_date == "2026-12-15"
     assert by_name["gpt-transcribe"].shutdown_date is None
+    assert by_name["gpt-audio"].formats == ("wav", "aac", "mp3", "flac", "opus", "pcm16")
+    assert by_name["gpt-4o-audio-preview"].shutdown_date == "2026-05-07"
     silent = {name for name, public in by_name.items() if not public.streams}
     assert silent == {"whisper-1", "whisper", "tts-1", "tts-1-hd", "tts", "tts-hd"}
     assert by_name["whisper-1"].usage == "duration"
@@ -195,6 +214,44 @@ def test_an_override_changes_one_option_and_leaves_the_others(tmp_path: Path) ->
     assert catalogue.resolve("whisper-1", "transcribe").options == {"compute_type": "int8", "beam_size": 1}
 
 
+def test_the_weights_of_an_optional_model_are_not_needed() -> None:
+    assert PACKAGED.resolve("qwen2.5-coder-0.5b", "respond").optional
+    assert "qwen2.5-coder-1.5b" in PACKAGED.weights()
+    assert "qwen2.5-coder-0.5b" not in PACKAGED.weights()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[defaults]\nrespond = "qwen2.5-coder-0.5b"\n',
+        '[names.small]\nkinds = ["respond"]\nmodel = "qwen2.5-coder-0.5b"\n',
+        '[models."qwen2.5-coder-0.5b"]\noptional = false\n',
+    ],
+    ids=["a default", "a name", "its own table"],
+)
+def test_a_model_that_others_lead_to_is_not_optional(tmp_path: Path, text: str) -> None:
+    catalogue = catalogue_with(tmp_path, text)
+    assert not catalogue.resolve("qwen2.5-coder-0.5b", "respond").optional
+    assert "qwen2.5-coder-0.5b" in catalogue.weights()
+
+
+def test_a_model_elsewhere_needs_no_weights(tmp_path: Path) -> None:
+    catalogue = catalogue_with(
+        tmp_path,
+        """
+        [defaults]
+        respond = "mine"
+        [models.mine]
+        engine = "upstream"
+        kinds = ["respond"]
+        options = { base_url = "http://127.0.0.1:8001/v1", headers = { x = "y" } }
+        """,
+    )
+    model = catalogue.resolve("gpt-audio", "respond")
+    assert (model.name, model.weights, model.folder, model.optional) == ("mine", None, None, False)
+    assert model.options["headers"] == {"x": "y"}
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [
@@ -208,7 +265,7 @@ def test_an_override_changes_one_option_and_leaves_the_others(tmp_path: Path) ->
         ("[defaults]\nsynthesize = 'whisper-base'", "defaults.synthesize: model 'whisper-base' does not synthesize"),
         ("[defaults]\nsing = 'kokoro'", "defaults.sing"),
         ("[deployments]\nmine = 'missing'", "deployments.mine: there is no model or name 'missing'"),
-        ("[names.new]\nkinds = ['respond']", "names.new: names no model, and there is no default for respond"),
+        ("[names.new]\nkinds = ['realtime']", "names.new: names no model, and there is no default for realtime"),
         ("names = 3", "names"),
         ("[colours]\nred = 1", "colours"),
     ],
@@ -224,3 +281,21 @@ def test_a_mistake_is_told_in_one_line_with_file_and_key(tmp_path: Path, text: s
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match=r"nowhere\.toml: No such file"):
         Catalogue.load(tmp_path / "nowhere.toml")
+
+
+def test_a_language_model_names_who_hears_and_speaks_for_it(tmp_path: Path) -> None:
+    file = tmp_path / "models.toml"
+    file.write_text(
+        """
+        [models.my-llm]
+        engine = "upstream"
+        kinds = ["respond"]
+        heard_by = "whisper-base"
+        spoken_by = "hibari"
+        """
+    )
+    model = Catalogue.load(file).resolve("my-llm", "respond")
+    assert (model.heard_by, model.spoken_by) == ("whisper-base", "hibari")
+    file.write_text(file.read_text().replace("hibari", "whisper-base"))
+    with pytest.raises(InvalidValue, match=r"models.my-llm.spoken_by: model 'whisper-base' does not synthesize"):
+        Catalogue.load(file)

@@ -1,0 +1,1 @@
+"""The responder: the next message of a conversation, by a language model."""

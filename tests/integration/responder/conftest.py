@@ -1,0 +1,18 @@
+"""The small model, loaded once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from services.responder.engines.llama import Llama
+from tests.integration.responder.conversations import load
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def small() -> AsyncIterator[Llama]:
+    engine = await asyncio.to_thread(load)
+    yield engine
+    await engine.aclose()
