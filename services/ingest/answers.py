@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from antiphon.bus import OutputEvent
+from antiphon.calling import RunningJob, result_of, running
 from antiphon.errors import AntiphonError
 from antiphon.models import PublicModel
 from antiphon.schemas import MEDIA_TYPES, AudioFormat, BlobRef, Job, Outcome, Transcript
@@ -24,7 +25,6 @@ from services.ingest.formats.events import EventsOf, SpeechEvents, TranscriptEve
 from services.ingest.formats.transcripts import render
 from services.ingest.parameters.transcription import TranscriptionRequest
 from services.ingest.platform import Platform
-from services.ingest.running import RunningJob, result_of, running
 from services.ingest.sse import EventStream
 
 Answer = Callable[[RunningJob, Send], Coroutine[Any, Any, None]]
@@ -55,7 +55,8 @@ class JobResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Submit the job and send its answer. Raises `AntiphonError` while nothing is sent, `ClientDisconnect`."""
-        async with running(self._platform, self._job, audio=self._audio, timeout=self._timeout) as job:
+        timeout_s = self._timeout.total_seconds() if self._timeout else None
+        async with running(self._platform.desk, self._job, audio=self._audio, timeout_s=timeout_s) as job:
             await unless_gone(receive, self._answer(job, send))
 
 
@@ -141,12 +142,13 @@ async def _relay(job: RunningJob, stream: EventStream, events_of: EventsOf, *, p
                 for event in events_of(output):
                     await stream.emit(event)
     except AntiphonError as error:
-        await _fail(stream, error)
+        await fail_stream(stream, error)
     else:
         await stream.close(done=True)
 
 
-async def _fail(stream: EventStream, error: AntiphonError) -> None:
+async def fail_stream(stream: EventStream, error: AntiphonError) -> None:
+    """End a stream with an error: as its last event, or by raising it while nothing has been sent."""
     if not stream.started:
         raise error
     await stream.emit(error_object(error.info()))

@@ -14,7 +14,16 @@ from starlette.responses import Response
 
 from antiphon.errors import AntiphonError, InvalidRequest
 from antiphon.models import Catalogue
-from services.ingest import routes_audio, routes_health, routes_jobs, routes_models, routes_speech, routes_webhooks
+from services.ingest import (
+    routes_audio,
+    routes_chat,
+    routes_completions,
+    routes_health,
+    routes_jobs,
+    routes_models,
+    routes_speech,
+    routes_webhooks,
+)
 from services.ingest.auth import Authentication, Keyring
 from services.ingest.body import BodyGuard
 from services.ingest.envelope import Envelope
@@ -59,6 +68,8 @@ def assemble(platform: Platform, keyring: Keyring, *, stopping: asyncio.Event | 
     app.include_router(routes_health.router)
     for prefix in ("/v1", "/openai/v1"):
         app.include_router(routes_audio.router, prefix=prefix)
+        app.include_router(routes_chat.router, prefix=prefix)
+        app.include_router(routes_completions.router, prefix=prefix)
         app.include_router(routes_jobs.router, prefix=prefix)
         app.include_router(routes_models.router, prefix=prefix)
     for prefix in ("/v1", "/openai/v1", "/openai/v1/dashboard"):
@@ -73,7 +84,10 @@ def assemble(platform: Platform, keyring: Keyring, *, stopping: asyncio.Event | 
     app.add_middleware(
         BodyGuard,
         limit_bytes=platform.settings.max_upload_bytes,
-        limits_bytes={routes_speech.FAST_PATH: platform.settings.speech.speech_upload_bytes},
+        limits_bytes={
+            routes_chat.PATH: platform.settings.chat.chat_body_bytes,
+            routes_speech.FAST_PATH: platform.settings.speech.speech_upload_bytes,
+        },
     )
     app.add_middleware(Envelope, path_prefix=platform.settings.path_prefix)
     return app
@@ -83,6 +97,7 @@ def _dated() -> APIRouter:
     router = APIRouter()
     # A percent-encoded name may hold a slash, which is decoded before routes are matched.
     router.include_router(routes_audio.router, prefix="/deployments/{deployment:path}")
+    router.include_router(routes_chat.router, prefix="/deployments/{deployment:path}")
     router.include_router(routes_models.router)
     return router
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from antiphon.errors import InvalidApiKey, InvalidValue
@@ -25,6 +26,12 @@ class Principal:
     """Who is calling."""
 
     tenant: str
+
+
+def tenant_of(request: Request) -> str:
+    """Return whose key came with a request."""
+    principal: Principal = request.scope["principal"]
+    return principal.tenant
 
 
 class Keyring:

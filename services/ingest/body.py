@@ -22,7 +22,7 @@ MAX_DRAIN_S = 30.0
 class BodyGuard:
     """ASGI middleware: a body larger than `limit_bytes` raises `ContentTooLarge` where it is read.
 
-    `limits_bytes` are the limits of the paths that have one of their own.
+    `limits_bytes` are the limits of the paths that have one of their own, by how these end.
     """
 
     def __init__(self, app: ASGIApp, *, limit_bytes: int, limits_bytes: Mapping[str, int] | None = None) -> None:
@@ -35,7 +35,8 @@ class BodyGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit_bytes = self._limits_bytes.get(scope["path"], self._limit_bytes)
+        own = (limit for end, limit in self._limits_bytes.items() if scope["path"].endswith(end))
+        limit_bytes = next(own, self._limit_bytes)
         body = _GuardedBody(Headers(scope=scope), receive, limit_bytes=limit_bytes)
 
         async def send_then_drain(message: Message) -> None:

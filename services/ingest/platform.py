@@ -12,10 +12,13 @@ from starlette.requests import Request
 
 from antiphon.blobs import Blobs, open_blobs
 from antiphon.bus import Bus, Caller
+from antiphon.calling import Aftercare, Desk
 from antiphon.egress import EgressRules
 from antiphon.models import Catalogue
 from antiphon.webhooks import Deliveries, Endpoints
-from services.ingest.aftercare import Aftercare
+from services.ingest.chat.heard import HeardRecordings
+from services.ingest.chat.remembered import RememberedAnswers
+from services.ingest.chat.stored import StoredCompletions
 from services.ingest.settings import IngestSettings
 
 
@@ -29,6 +32,34 @@ class Platform:
     caller: Caller
     blobs: Blobs
     aftercare: Aftercare
+
+    @cached_property
+    def desk(self) -> Desk:
+        """Where work is had done."""
+        return Desk(
+            bus=self.bus,
+            caller=self.caller,
+            blobs=self.blobs,
+            aftercare=self.aftercare,
+            timeout_s=self.settings.request_timeout.total_seconds(),
+        )
+
+    @cached_property
+    def remembered(self) -> RememberedAnswers:
+        """What was said in earlier answers."""
+        return RememberedAnswers(self.bus.values, self.settings.chat.chat_audio_ttl, now_ms=self.bus.now_ms)
+
+    @cached_property
+    def heard(self) -> HeardRecordings:
+        """What was heard in recordings."""
+        return HeardRecordings(self.bus.values, self.settings.chat.chat_heard_ttl)
+
+    @cached_property
+    def stored(self) -> StoredCompletions:
+        """Chat completions that their callers wanted kept."""
+        chat = self.settings.chat
+        index = self.bus.index("completions", chat.chat_store_ttl, chat.chat_stored_limit)
+        return StoredCompletions(index, self.bus.values, self.blobs, chat, now_ms=self.bus.now_ms)
 
     @cached_property
     def egress(self) -> EgressRules:

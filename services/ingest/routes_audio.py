@@ -6,12 +6,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from antiphon.models import Model
-from antiphon.schemas import Kind, SynthesizeJob, TranscribeJob, TranslateJob
+from antiphon.schemas import SynthesizeJob, TranscribeJob, TranslateJob
 from services.ingest.answers import JobResponse, audio_events, streamed_audio, streamed_transcript, whole_transcript
-from services.ingest.auth import Principal
+from services.ingest.auth import tenant_of
 from services.ingest.json_body import read_object
-from services.ingest.parameters.fields import Members, Parameters, missing
+from services.ingest.naming import deployed_model, model_name
+from services.ingest.parameters.fields import Members, Parameters
 from services.ingest.parameters.speech import read_speech
 from services.ingest.parameters.transcription import read_transcription, read_translation
 from services.ingest.platform import Platform, platform_of
@@ -25,14 +25,14 @@ router = APIRouter(prefix="/audio")
 @router.post("/transcriptions")
 async def create_transcription(request: Request) -> Response:
     """Speech to text in the language spoken."""
-    platform, model = platform_of(request), _deployed(request, "transcribe")
+    platform, model = platform_of(request), deployed_model(request, "transcribe")
     async with receive_upload(request.headers, request.receive, platform.blobs) as upload:
-        name = _name(request, upload.fields.text("model"))
+        name = model_name(request, upload.fields.text("model"))
         model = model or platform.catalogue.resolve(name, "transcribe")
         wanted = read_transcription(upload.fields, model.public, strict=platform.settings.strict)
         audio = await upload.keep()
     job = TranscribeJob(
-        audio=audio, model=name, options=wanted.options, stream=wanted.stream, tenant=_principal(request).tenant
+        audio=audio, model=name, options=wanted.options, stream=wanted.stream, tenant=tenant_of(request)
     )
     answer = (
         streamed_transcript(model.public, ping_s=_ping_s(platform))
@@ -45,22 +45,22 @@ async def create_transcription(request: Request) -> Response:
 @router.post("/translations")
 async def create_translation(request: Request) -> Response:
     """Speech to English text."""
-    platform, model = platform_of(request), _deployed(request, "translate")
+    platform, model = platform_of(request), deployed_model(request, "translate")
     async with receive_upload(request.headers, request.receive, platform.blobs) as upload:
-        name = _name(request, upload.fields.text("model"))
+        name = model_name(request, upload.fields.text("model"))
         model = model or platform.catalogue.resolve(name, "translate")
         wanted = read_translation(upload.fields, model.public, strict=platform.settings.strict)
         audio = await upload.keep()
-    job = TranslateJob(audio=audio, model=name, options=wanted.options, tenant=_principal(request).tenant)
+    job = TranslateJob(audio=audio, model=name, options=wanted.options, tenant=tenant_of(request))
     return JobResponse(platform, job, whole_transcript(wanted, model.public), audio=audio)
 
 
 @router.post("/speech")
 async def create_speech(request: Request) -> Response:
     """Text to speech."""
-    platform, model = platform_of(request), _deployed(request, "synthesize")
+    platform, model = platform_of(request), deployed_model(request, "synthesize")
     parameters = await _speech_parameters(request)
-    name = _name(request, parameters.text("model"))
+    name = model_name(request, parameters.text("model"))
     model = model or platform.catalogue.resolve(name, "synthesize")
     wanted = read_speech(parameters, model.public)
     job = SynthesizeJob(
@@ -70,30 +70,11 @@ async def create_speech(request: Request) -> Response:
         instructions=wanted.instructions,
         format=wanted.format,
         speed=wanted.speed,
-        tenant=_principal(request).tenant,
+        tenant=tenant_of(request),
     )
     as_events = wanted.stream_format == "sse"
     answer = audio_events(ping_s=_ping_s(platform)) if as_events else streamed_audio(wanted.format)
     return JobResponse(platform, job, answer)
-
-
-def _deployed(request: Request, kind: Kind) -> Model | None:
-    """Return the model of the deployment that the path names, before the body is read. Raises `ModelNotFound`."""
-    deployment = request.path_params.get("deployment")
-    return None if deployment is None else platform_of(request).catalogue.resolve(deployment, kind)
-
-
-def _name(request: Request, named: str | None) -> str:
-    """Return the model that the request is for: the path wins over the body."""
-    name: str | None = request.path_params.get("deployment") or named
-    if name is None:
-        raise missing("model")
-    return name
-
-
-def _principal(request: Request) -> Principal:
-    principal: Principal = request.scope["principal"]
-    return principal
 
 
 def _ping_s(platform: Platform) -> float:

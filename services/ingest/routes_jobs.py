@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from typing import Any
 
-import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from antiphon.schemas import JobRecord, Kind, Outcome
-from services.ingest.auth import Principal
+from services.ingest.auth import tenant_of
 from services.ingest.jobs.admission import Admission
 from services.ingest.jobs.content import SpeechContent
 from services.ingest.jobs.cursor import Cursor
@@ -22,6 +20,7 @@ from services.ingest.jobs.errors import JobNotFound
 from services.ingest.jobs.following import JobEvents
 from services.ingest.jobs.objects import JobView, check_completed
 from services.ingest.jobs.orders import receive_orders
+from services.ingest.json_answers import json_answer, list_object
 from services.ingest.parameters.fields import Fields
 from services.ingest.parameters.jobs import read_listing
 from services.ingest.platform import Platform, platform_of
@@ -40,8 +39,8 @@ async def create_jobs(request: Request) -> Response:
     shown = [view.whole(each.record, secret=each.secret) for each in placed]
     headers = {"idempotent-replayed": "true"} if all(each.replayed for each in placed) else {}
     if book.listed:
-        return _json(_list(shown, has_more=False), status=202, headers=headers)
-    return _json(shown[0], status=202, headers=headers | {"location": view.path(placed[0].record.id)})
+        return json_answer(list_object(shown, has_more=False), status=202, headers=headers)
+    return json_answer(shown[0], status=202, headers=headers | {"location": view.path(placed[0].record.id)})
 
 
 @router.get("")
@@ -51,7 +50,7 @@ async def list_jobs(request: Request) -> Response:
     wanted = read_listing(Fields(request.query_params.multi_items()))
     # What comes after a job in a list that begins with the newest is older than it.
     page = await platform.bus.records.page(
-        _tenant(request),
+        tenant_of(request),
         kinds=wanted.kinds,
         states=wanted.states,
         before=wanted.after,
@@ -62,13 +61,13 @@ async def list_jobs(request: Request) -> Response:
     kept = page[-wanted.limit :] if backwards else page[: wanted.limit]
     failures = await _failures(platform, kept)
     shown = [view.listed(record, failures.get(record.id)) for record in kept]
-    return _json(_list(shown, has_more=len(page) > wanted.limit))
+    return json_answer(list_object(shown, has_more=len(page) > wanted.limit))
 
 
 @router.get("/{job_id}")
 async def retrieve_job(request: Request, job_id: str) -> Response:
     """One job with its result. Raises `JobNotFound`."""
-    return _json(_view(request).whole(await _find(request, job_id)))
+    return json_answer(_view(request).whole(await _find(request, job_id)))
 
 
 @router.get("/{job_id}/content")
@@ -99,8 +98,8 @@ async def cancel_job(request: Request, job_id: str) -> Response:
     """Ask for a job to be stopped: 202, or 200 for one that has ended. Raises `JobNotFound`."""
     record = await _find(request, job_id)
     if not record.ended and await platform_of(request).caller.cancel(record.kind, record.id):
-        return _json(_view(request).whole(record), status=202)
-    return _json(_view(request).whole(await _find(request, job_id)))
+        return json_answer(_view(request).whole(record), status=202)
+    return json_answer(_view(request).whole(await _find(request, job_id)))
 
 
 @router.delete("/{job_id}")
@@ -108,13 +107,13 @@ async def remove_job(request: Request, job_id: str) -> Response:
     """Delete a job and what it left. Raises `JobNotFound`."""
     record = await _find(request, job_id)
     await delete_job(platform_of(request), record)
-    return _json({"id": record.id, "object": "job", "deleted": True})
+    return json_answer({"id": record.id, "object": "job", "deleted": True})
 
 
 async def _find(request: Request, job_id: str) -> JobRecord:
     if not _ID.fullmatch(job_id):
         raise JobNotFound(job_id)
-    record = await platform_of(request).bus.records.find(job_id, tenant=_tenant(request))
+    record = await platform_of(request).bus.records.find(job_id, tenant=tenant_of(request))
     if record is None:
         raise JobNotFound(job_id)
     return record
@@ -134,22 +133,3 @@ def _view(request: Request) -> JobView:
     platform = platform_of(request)
     surface = "/openai/v1" if request.scope["path"].startswith("/openai/") else "/v1"
     return JobView(platform.catalogue, f"{platform.settings.path_prefix}{surface}/jobs")
-
-
-def _tenant(request: Request) -> str:
-    principal: Principal = request.scope["principal"]
-    return principal.tenant
-
-
-def _list(shown: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
-    return {
-        "object": "list",
-        "data": shown,
-        "first_id": shown[0]["id"] if shown else None,
-        "last_id": shown[-1]["id"] if shown else None,
-        "has_more": has_more,
-    }
-
-
-def _json(body: dict[str, Any], *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(body), status_code=status, headers=headers, media_type="application/json")

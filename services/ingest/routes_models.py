@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from antiphon.errors import ModelNotFound
 from antiphon.models import PublicModel
+from services.ingest.json_answers import json_answer
 from services.ingest.platform import platform_of
 
 router = APIRouter(prefix="/models")
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/models")
 async def list_models(request: Request) -> Response:
     """All models."""
     models = [_model_object(model) for model in platform_of(request).catalogue.public()]
-    return _json({"object": "list", "data": models})
+    return json_answer({"object": "list", "data": models})
 
 
 @router.get("/{name:path}")
@@ -28,7 +28,7 @@ async def retrieve_model(request: Request, name: str) -> Response:
     """One model. Raises `ModelNotFound`."""
     for model in platform_of(request).catalogue.public():
         if model.id == name:
-            return _json(_model_object(model))
+            return json_answer(_model_object(model))
     raise ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
 
 
@@ -40,7 +40,3 @@ def _model_object(model: PublicModel) -> dict[str, Any]:
         "owned_by": model.owned_by,
     }
     return described | ({"shutdown_date": model.shutdown_date} if model.shutdown_date else {})
-
-
-def _json(body: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(body), media_type="application/json")

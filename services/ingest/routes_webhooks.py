@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
-import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,13 +12,14 @@ from starlette.responses import Response
 from antiphon.errors import InvalidRequest, InvalidValue, NotFound
 from antiphon.schemas import JOB_EVENTS
 from antiphon.webhooks import DeliveryAttempt, Endpoint
-from services.ingest.auth import Principal
+from services.ingest.auth import tenant_of
+from services.ingest.json_answers import json_answer, list_object
 from services.ingest.json_body import read_object
 from services.ingest.parameters.fields import shortened
+from services.ingest.parameters.pages import read_page
 from services.ingest.parameters.webhooks import (
     read_endpoint_change,
     read_new_endpoint,
-    read_page,
     read_rotation,
     read_test,
 )
@@ -38,14 +37,14 @@ router = APIRouter()
 @router.get("/webhook_event_types")
 async def list_event_types(request: Request) -> Response:
     """Every type of event that an endpoint may ask for."""
-    return _json({"object": "list", "data": list(JOB_EVENTS)})
+    return json_answer({"object": "list", "data": list(JOB_EVENTS)})
 
 
 @router.get("/webhook_endpoints")
 async def list_endpoints(request: Request) -> Response:
     """A page of the endpoints of this tenant, newest first. Raises `InvalidValue`."""
     page = read_page(request.query_params)
-    listed = await platform_of(request).endpoints.list(_tenant(request), dialect="standard")
+    listed = await platform_of(request).endpoints.list(tenant_of(request), dialect="standard")
     endpoints = listed[::-1]
     if page.after is not None:
         ids = [endpoint.id for endpoint in endpoints]
@@ -53,7 +52,7 @@ async def list_endpoints(request: Request) -> Response:
             raise _unknown_place(page.after)
         endpoints = endpoints[ids.index(page.after) + 1 :]
     objects = [_endpoint_object(request, endpoint) for endpoint in endpoints[: page.limit]]
-    return _json(_list_object(objects, has_more=len(endpoints) > page.limit))
+    return json_answer(list_object(objects, has_more=len(endpoints) > page.limit))
 
 
 @router.post("/webhook_endpoints")
@@ -61,15 +60,15 @@ async def create_endpoint(request: Request) -> Response:
     """Register an endpoint; the answer is the first of two that tell its secret. Raises `InvalidRequest`."""
     wanted = read_new_endpoint(await _body(request))
     created = await platform_of(request).endpoints.create(
-        _tenant(request), name=wanted.name, url=wanted.url, event_types=wanted.event_types
+        tenant_of(request), name=wanted.name, url=wanted.url, event_types=wanted.event_types
     )
-    return _json(_endpoint_object(request, created, with_secret=True))
+    return json_answer(_endpoint_object(request, created, with_secret=True))
 
 
 @router.get("/webhook_endpoints/{endpoint_id}")
 async def retrieve_endpoint(request: Request, endpoint_id: str) -> Response:
     """One endpoint. Raises `NotFound`."""
-    return _json(_endpoint_object(request, await _find(request, endpoint_id)))
+    return json_answer(_endpoint_object(request, await _find(request, endpoint_id)))
 
 
 @router.post("/webhook_endpoints/{endpoint_id}")
@@ -79,7 +78,7 @@ async def change_endpoint(request: Request, endpoint_id: str) -> Response:
     changed = await platform_of(request).endpoints.update(
         found.tenant, found.id, name=change.name, url=change.url, event_types=change.event_types
     )
-    return _json(_endpoint_object(request, changed))
+    return json_answer(_endpoint_object(request, changed))
 
 
 @router.delete("/webhook_endpoints/{endpoint_id}")
@@ -87,7 +86,7 @@ async def delete_endpoint(request: Request, endpoint_id: str) -> Response:
     """Forget an endpoint and its log. Raises `NotFound`."""
     found = await _find(request, endpoint_id)
     await platform_of(request).endpoints.delete(found.tenant, found.id)
-    return _json({"id": found.id, "object": f"{_object_name(request)}.deleted", "deleted": True})
+    return json_answer({"id": found.id, "object": f"{_object_name(request)}.deleted", "deleted": True})
 
 
 @router.post("/webhook_endpoints/{endpoint_id}/rotate_secret")
@@ -95,7 +94,7 @@ async def rotate_secret(request: Request, endpoint_id: str) -> Response:
     """Give an endpoint a new secret and tell it. Raises `NotFound`, `InvalidRequest`."""
     found, keep_old = await _find(request, endpoint_id), read_rotation(await _body(request))
     rotated = await platform_of(request).endpoints.rotate(found.tenant, found.id, keep_old=keep_old)
-    return _json(_endpoint_object(request, rotated, with_secret=True))
+    return json_answer(_endpoint_object(request, rotated, with_secret=True))
 
 
 @router.post("/webhook_endpoints/{endpoint_id}/test")
@@ -103,7 +102,7 @@ async def test_endpoint(request: Request, endpoint_id: str) -> Response:
     """Send a made-up event and tell what the receiver answered. Raises `NotFound`, `InvalidRequest`."""
     found, event_type = await _find(request, endpoint_id), read_test(await _body(request))
     delivered = await platform_of(request).deliveries.test(found, event_type)
-    return _json(
+    return json_answer(
         {
             "object": f"{_object_name(request)}.test",
             "webhook_endpoint_id": found.id,
@@ -119,7 +118,7 @@ async def test_endpoint(request: Request, endpoint_id: str) -> Response:
 async def enable_endpoint(request: Request, endpoint_id: str) -> Response:
     """Send events again from now on. Raises `NotFound`."""
     found = await _find(request, endpoint_id)
-    return _json(_endpoint_object(request, await platform_of(request).endpoints.enable(found.tenant, found.id)))
+    return json_answer(_endpoint_object(request, await platform_of(request).endpoints.enable(found.tenant, found.id)))
 
 
 @router.post("/webhook_endpoints/{endpoint_id}/disable")
@@ -127,7 +126,7 @@ async def disable_endpoint(request: Request, endpoint_id: str) -> Response:
     """Send nothing until it is enabled. Raises `NotFound`."""
     found = await _find(request, endpoint_id)
     disabled = await platform_of(request).endpoints.disable(found.tenant, found.id, reason=BY_OWNER)
-    return _json(_endpoint_object(request, disabled))
+    return json_answer(_endpoint_object(request, disabled))
 
 
 @router.get("/webhook_endpoints/{endpoint_id}/deliveries")
@@ -138,7 +137,7 @@ async def list_deliveries(request: Request, endpoint_id: str) -> Response:
         raise _unknown_place(page.after)
     attempts = await platform_of(request).deliveries.log(found, before=page.after, limit=page.limit + 1)
     objects = [_delivery_object(request, attempt) for attempt in attempts[: page.limit]]
-    return _json(_list_object(objects, has_more=len(attempts) > page.limit))
+    return json_answer(list_object(objects, has_more=len(attempts) > page.limit))
 
 
 @router.post("/webhook_endpoints/{endpoint_id}/deliveries/{event_id}/redeliver")
@@ -148,7 +147,7 @@ async def redeliver_event(request: Request, endpoint_id: str, event_id: str) -> 
     if not found.enabled:
         raise InvalidRequest("The webhook endpoint is disabled. Enable it before you send events again.", param="id")
     admitted = await platform_of(request).deliveries.redeliver(found, event_id)
-    return _json(
+    return json_answer(
         {
             "object": f"{_object_name(request)}.redelivery",
             "webhook_endpoint_id": found.id,
@@ -159,7 +158,7 @@ async def redeliver_event(request: Request, endpoint_id: str, event_id: str) -> 
 
 
 async def _find(request: Request, endpoint_id: str) -> Endpoint:
-    found = await platform_of(request).endpoints.get(_tenant(request), endpoint_id)
+    found = await platform_of(request).endpoints.get(tenant_of(request), endpoint_id)
     if found.dialect != "standard":
         # It is managed by the API that registered it, with rules of its own.
         raise NotFound(f"No webhook endpoint found with id '{shortened(endpoint_id)}'.", param="id")
@@ -168,11 +167,6 @@ async def _find(request: Request, endpoint_id: str) -> Endpoint:
 
 async def _body(request: Request) -> dict[str, Any]:
     return await read_object(request, limit_bytes=MAX_BODY_BYTES)
-
-
-def _tenant(request: Request) -> str:
-    principal: Principal = request.scope["principal"]
-    return principal.tenant
 
 
 def _object_name(request: Request) -> str:
@@ -215,19 +209,5 @@ def _delivery_object(request: Request, attempt: DeliveryAttempt) -> dict[str, An
     }
 
 
-def _list_object(objects: Sequence[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
-    return {
-        "object": "list",
-        "data": list(objects),
-        "first_id": objects[0]["id"] if objects else None,
-        "last_id": objects[-1]["id"] if objects else None,
-        "has_more": has_more,
-    }
-
-
 def _unknown_place(after: str) -> InvalidValue:
     return InvalidValue(f"Invalid value for 'after': there is nothing called '{shortened(after)}'.", param="after")
-
-
-def _json(body: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(body), media_type="application/json")

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from antiphon.bus import OutputEvent
+from antiphon.calling import result_of
 from antiphon.errors import Failure
 from antiphon.models import PublicModel
 from antiphon.schemas import Delta, Outcome, Speech, Transcript
 from services.ingest.formats.growing import Addition, GrowingText
 from services.ingest.formats.transcripts import done_event, logprob_objects
 from services.ingest.formats.usage import speech_usage
-from services.ingest.running import result_of
 
 EventsOf = Callable[[OutputEvent], Iterator[dict[str, Any]]]
 """Makes the events that follow from an entry of a job's output. Raises the job's error."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from antiphon.audio.tokens import heard_tokens
 from antiphon.schemas import Speech, Transcript
-
-_AUDIO_TOKENS_PER_S = 10
 
 
 def duration_usage(transcript: Transcript) -> dict[str, Any]:
@@ -17,7 +16,7 @@ def duration_usage(transcript: Transcript) -> dict[str, Any]:
 
 def token_usage(transcript: Transcript) -> dict[str, Any]:
     """Return usage in tokens."""
-    audio_tokens = math.ceil(transcript.duration * _AUDIO_TOKENS_PER_S)
+    audio_tokens = heard_tokens(transcript.duration)
     input_tokens = audio_tokens + transcript.prompt_tokens
     return {
         "type": "tokens",

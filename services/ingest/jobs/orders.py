@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from antiphon.errors import AntiphonError, InvalidValue
 from antiphon.schemas import BlobRef
-from services.ingest.auth import Principal
+from services.ingest.auth import tenant_of
 from services.ingest.errors import MalformedBody
 from services.ingest.json_body import read_json
 from services.ingest.parameters.fields import Members, no_longer_than
@@ -59,7 +59,6 @@ async def receive_orders(request: Request, platform: Platform) -> OrderBook:
 
     Raises `InvalidRequest`, `ModelNotFound`, `NotFound` for an endpoint that is not there, and what `read_json` does.
     """
-    principal: Principal = request.scope["principal"]
     key = _idempotency_key(request)
     rules = JobRules(
         catalogue=platform.catalogue,
@@ -68,13 +67,13 @@ async def receive_orders(request: Request, platform: Platform) -> OrderBook:
         kept_s=int(platform.settings.blobs.blob_ttl.total_seconds()),
         now_s=platform.bus.now_ms() / 1000,
     )
-    book = OrderBook((), listed=False, tenant=principal.tenant, key=key)
+    book = OrderBook((), listed=False, tenant=tenant_of(request), key=key)
     if is_form(request.headers):
         hashed = key is not None
         async with receive_upload(request.headers, request.receive, platform.blobs, hashed=hashed) as upload:
             wanted = read_job(upload.fields, rules, uploaded=upload.present)
             order = Order(wanted, _fingerprint(upload.fields.canonical(), upload.digest), source=upload.filename)
-            await _check_endpoints(platform, principal.tenant, [order])
+            await _check_endpoints(platform, tenant_of(request), [order])
             kept = await upload.keep() if upload.present else None
         return replace(book, orders=(replace(order, upload=kept),))
     limit_bytes = min(MAX_JSON_BYTES, platform.settings.max_upload_bytes)
@@ -82,7 +81,7 @@ async def receive_orders(request: Request, platform: Platform) -> OrderBook:
     jobs = body.get("jobs") if isinstance(body, dict) else body
     listed = jobs is not None
     orders = await _read_list(jobs, rules) if listed else [_read(body, rules)]
-    await _check_endpoints(platform, principal.tenant, orders)
+    await _check_endpoints(platform, tenant_of(request), orders)
     return replace(book, orders=tuple(orders), listed=listed)
 
 

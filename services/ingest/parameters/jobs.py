@@ -11,7 +11,9 @@ from antiphon.errors import InvalidValue, UnsupportedValue
 from antiphon.models import Catalogue, PublicModel
 from antiphon.schemas import Kind, Priority, State, WebhookTarget
 from services.ingest.parameters.audio import AudioSource, CheckUrl, read_audio
-from services.ingest.parameters.fields import Parameters, in_range, missing, no_longer_than, one_of
+from services.ingest.parameters.chat_fields import read_metadata
+from services.ingest.parameters.chat_values import Given
+from services.ingest.parameters.fields import Parameters, missing, one_of
 from services.ingest.parameters.speech import SpeechRequest, read_speech
 from services.ingest.parameters.targets import read_target
 from services.ingest.parameters.transcription import TranscriptionRequest, read_recognition, read_translation
@@ -31,9 +33,6 @@ _LEAST_KEEP_S = 10
 _KEEP_S = 86_400
 _MAX_KEEP_S = 31 * 86_400
 _LEAST_DEADLINE_S = 0.001
-_MAX_METADATA = 16
-_MAX_METADATA_KEY = 64
-_MAX_METADATA_VALUE = 512
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def read_job(parameters: Parameters, rules: JobRules, *, uploaded: bool = False)
         expires_in_s=_expires_in_s(parameters, rules),
         # Speech is a blob, and lives no longer than one.
         keep_s=_keep_s(parameters, maximum=min(rules.kept_s, _MAX_KEEP_S) if speaks else _MAX_KEEP_S),
-        metadata=_metadata(parameters),
+        metadata=read_metadata(Given(parameters.members("metadata"), "metadata")),
         webhook=read_target(parameters, rules.check_url),
     )
 
@@ -200,19 +199,3 @@ def _iso_s(text: str) -> float:
 def _keep_s(parameters: Parameters, *, maximum: int) -> int:
     keep_s = parameters.number("keep_s", minimum=_LEAST_KEEP_S, maximum=maximum)
     return min(_KEEP_S, maximum) if keep_s is None else math.ceil(keep_s)
-
-
-def _metadata(parameters: Parameters) -> dict[str, str]:
-    metadata = parameters.members("metadata")
-    if metadata is None:
-        return {}
-    if isinstance(metadata, str):
-        raise InvalidValue("Invalid type for 'metadata': expected an object.", param="metadata")
-    in_range("metadata", len(metadata), minimum=0, maximum=_MAX_METADATA)
-    for key, value in metadata.items():
-        no_longer_than("metadata", key, _MAX_METADATA_KEY)
-        where = f"metadata.{key}"
-        if not isinstance(value, str):
-            raise InvalidValue(f"Invalid type for '{where}': expected a string.", param=where)
-        no_longer_than(where, value, _MAX_METADATA_VALUE)
-    return metadata

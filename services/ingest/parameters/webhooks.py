@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,6 @@ from services.ingest.parameters.fields import Members, missing, no_longer_than, 
 
 MAX_NAME_CHARACTERS = 256
 MAX_URL_CHARACTERS = 2048
-MAX_PAGE = 100
-DEFAULT_PAGE = 20
 
 _RECEIVER = ("name", "url", "event_types")
 
@@ -34,14 +32,6 @@ class EndpointChange:
     name: str | None
     url: str | None
     event_types: tuple[JobEventType, ...] | None
-
-
-@dataclass(frozen=True)
-class Page:
-    """Which part of a list is wanted: at most `limit` items that follow the one called `after`."""
-
-    after: str | None
-    limit: int
 
 
 def read_new_endpoint(values: dict[str, Any]) -> NewEndpoint:
@@ -80,17 +70,6 @@ def read_test(values: dict[str, Any]) -> JobEventType:
     if wanted is None:
         raise missing("event_type")
     return one_of("event_type", wanted, JOB_EVENTS)
-
-
-def read_page(query: Mapping[str, str]) -> Page:
-    """Check the query of a list. Raises `InvalidValue`."""
-    limit = query.get("limit", str(DEFAULT_PAGE))
-    if not (limit.isascii() and limit.isdecimal() and len(limit) < 10 and 1 <= int(limit) <= MAX_PAGE):
-        raise InvalidValue(
-            f"Invalid value for 'limit': expected an integer between 1 and {MAX_PAGE}, but got '{shortened(limit)}'.",
-            param="limit",
-        )
-    return Page(after=query.get("after") or None, limit=int(limit))
 
 
 def _event_types(value: object) -> tuple[JobEventType, ...] | None:

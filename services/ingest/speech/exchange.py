@@ -9,7 +9,6 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.ingest.auth import Principal
 from services.ingest.json_body import read_object
 from services.ingest.platform import Platform, platform_of
 from services.ingest.speech.address import Address
@@ -20,12 +19,6 @@ from services.ingest.speech.transcriptions import Transcriptions
 MAX_JSON_BYTES = 8 * 2**20
 
 ItemT = TypeVar("ItemT")
-
-
-def tenant_of(request: Request) -> str:
-    """Return whose key came with the request."""
-    principal: Principal = request.scope["principal"]
-    return principal.tenant
 
 
 def transcriptions_of(request: Request) -> Transcriptions:

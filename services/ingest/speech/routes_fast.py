@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Send
 
+from antiphon.calling import RunningJob
 from antiphon.errors import MissingParameter
 from antiphon.schemas import BlobRef, TranscribeJob, Transcript
 from services.ingest.answers import Answer, JobResponse
+from services.ingest.auth import tenant_of
 from services.ingest.platform import platform_of
-from services.ingest.running import RunningJob
 from services.ingest.speech.address import ROOT
-from services.ingest.speech.exchange import tenant_of
 from services.ingest.speech.fast import FastRequest, fast_document, read_fast_request
 from services.ingest.upload import receive_upload
 

@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from antiphon.errors import NotFound
+from services.ingest.auth import tenant_of
 from services.ingest.platform import platform_of
 from services.ingest.speech.address import CONTENT, Address
 from services.ingest.speech.documents import FILE_PROPERTIES, REPORT_ID, file_object, file_row
-from services.ingest.speech.exchange import filter_of, json_response, tenant_of, transcriptions_of
+from services.ingest.speech.exchange import filter_of, json_response, transcriptions_of
 from services.ingest.speech.links import Signer, read_lifetime_s
 from services.ingest.speech.pages import MAX_TOP, Page, page_object
 from services.ingest.speech.transcriptions import RenderedFile, Transcription

@@ -9,10 +9,11 @@ from starlette.responses import Response
 from antiphon.errors import AntiphonError, NotFound
 from antiphon.webhooks import Endpoint
 from antiphon.webhooks.messages import plain_message
+from services.ingest.auth import tenant_of
 from services.ingest.platform import platform_of
 from services.ingest.speech.address import Address
 from services.ingest.speech.documents import event_object
-from services.ingest.speech.exchange import body_of, json_response, list_response, tenant_of, transcriptions_of
+from services.ingest.speech.exchange import body_of, json_response, list_response, transcriptions_of
 from services.ingest.speech.hooks import (
     HOOK_PROPERTIES,
     TRANSCRIPTION_EVENTS,

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.ingest.auth import tenant_of
 from services.ingest.platform import platform_of
 from services.ingest.speech.address import Address
 from services.ingest.speech.definition import read_changes, read_definition
@@ -23,7 +24,6 @@ from services.ingest.speech.exchange import (
     body_of,
     json_response,
     list_response,
-    tenant_of,
     transcriptions_of,
 )
 from services.ingest.speech.transcriptions import Transcription

@@ -15,10 +15,10 @@ import pytest
 
 from antiphon.blobs import open_blobs
 from antiphon.bus import OutputEvent
+from antiphon.calling import Aftercare
 from antiphon.models import Catalogue
 from antiphon.schemas import EventKind, Job, Kind, Outcome, Schema
 from antiphon.settings import BlobSettings
-from services.ingest.aftercare import Aftercare
 from services.ingest.app import assemble
 from services.ingest.auth import Keyring
 from services.ingest.platform import Platform
@@ -140,6 +140,7 @@ class MemoryBus:
             "transcribe": LaneCount(1),
             "translate": LaneCount(1),
             "synthesize": LaneCount(1),
+            "respond": LaneCount(1),
         }
     )
     error: Exception | None = None

@@ -5,13 +5,12 @@ from typing import Any
 import pytest
 
 from antiphon.errors import AntiphonError
+from services.ingest.parameters.pages import Page, read_page
 from services.ingest.parameters.webhooks import (
     EndpointChange,
     NewEndpoint,
-    Page,
     read_endpoint_change,
     read_new_endpoint,
-    read_page,
     read_rotation,
     read_test,
 )

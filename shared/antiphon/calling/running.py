@@ -5,21 +5,33 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
 from antiphon.blobs import Blobs
-from antiphon.bus import Call, OutputEvent
+from antiphon.bus import Bus, Call, Caller, OutputEvent
+from antiphon.calling.aftercare import Aftercare
+from antiphon.calling.pauses import with_pauses
 from antiphon.errors import Cancelled, DeadlineExceeded, Failure, JobFailed, Unavailable
-from antiphon.schemas import BlobRef, Job, Outcome
-from services.ingest.platform import Platform
+from antiphon.schemas import BlobRef, Job, Outcome, Priority
 
 _SLACK_S = 2.0
 """A job that expires says so itself; only when no worker is left to say it does this process."""
 _CANCEL_PATIENCE_S = 30.0
 _KEEP_S = 600
 """The result goes back at once; it is kept only so that a copy of the job finds it."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What it takes to have work done. `timeout_s` is how long a caller waits who does not say it."""
+
+    bus: Bus
+    caller: Caller
+    blobs: Blobs
+    aftercare: Aftercare
+    timeout_s: float
 
 
 class RunningJob:
@@ -46,54 +58,46 @@ class RunningJob:
         Raises `DeadlineExceeded`, `Unavailable`, `Failure` when the stream ends before its outcome.
         """
         source = cast("AsyncGenerator[OutputEvent, None]", self._call.events())
-        pending: asyncio.Task[OutputEvent | None] | None = None
         try:
-            while True:
-                pending = pending or asyncio.create_task(_next(source))
-                left_s = self._expires_s - time.monotonic()
-                await asyncio.wait({pending}, timeout=max(0.0, min(idle_s, left_s)))
-                if not pending.done():
-                    if left_s <= idle_s:
-                        raise _expired()
-                    yield None
-                    continue
-                event, pending = pending.result(), None
-                if event is None:
-                    raise Failure("The output of the job ended before its result.")
-                self.ended = event.kind == "outcome"
-                yield event
-                if self.ended:
-                    return
-        finally:
-            if pending:
-                pending.cancel()
-                await asyncio.gather(pending, return_exceptions=True)
-            await source.aclose()
+            async with aclosing(with_pauses(source, idle_s=idle_s, until_s=self._expires_s)) as events:
+                async for event in events:
+                    self.ended = event is not None and event.kind == "outcome"
+                    yield event
+                    if self.ended:
+                        return
+        except TimeoutError:
+            raise _expired() from None
+        raise Failure("The output of the job ended before its result.")
 
 
 @asynccontextmanager
 async def running(
-    platform: Platform, job: Job, *, audio: BlobRef | None = None, timeout: timedelta | None = None
+    desk: Desk,
+    job: Job,
+    *,
+    priority: Priority = "std",
+    audio: BlobRef | None = None,
+    timeout_s: float | None = None,
 ) -> AsyncIterator[RunningJob]:
-    """Submit `job`; leaving the block before its end cancels it.
+    """Submit `job`; leaving the block before its end cancels it, and deletes `audio`, whatever the end.
 
-    `timeout` is how long its caller waits, if not as long as others do. Raises `Overloaded`, `Unavailable`.
+    `timeout_s` is how long its caller waits, if not as long as others do. Raises `Overloaded`, `Unavailable`.
     """
-    timeout_s = (timeout or platform.settings.request_timeout).total_seconds()
+    timeout_s = desk.timeout_s if timeout_s is None else timeout_s
     # Who waits is told by the answer itself.
     job = job.model_copy(update={"keep_s": _KEEP_S, "announce": False})
     try:
-        if not await platform.bus.attended(job.kind):
+        if not await desk.bus.attended(job.kind):
             raise Unavailable(f"No worker for '{job.kind}' is running. Please try again later.", retry_after_s=10.0)
-        call = await platform.caller.submit(job, expires_in_s=timeout_s)
+        call = await desk.caller.submit(job, priority=priority, expires_in_s=timeout_s)
     except BaseException:
-        platform.aftercare.adopt(_discard(platform.blobs, audio))
+        desk.aftercare.adopt(_discard(desk.blobs, audio))
         raise
     current = RunningJob(call, expires_s=time.monotonic() + timeout_s + _SLACK_S)
     try:
         yield current
     finally:
-        platform.aftercare.adopt(_clean_up(platform.blobs, call, audio, cancel=not current.ended))
+        desk.aftercare.adopt(_clean_up(desk.blobs, call, audio, cancel=not current.ended))
 
 
 def result_of(outcome: Outcome) -> dict[str, Any]:
@@ -110,10 +114,6 @@ def result_of(outcome: Outcome) -> dict[str, Any]:
 
 def _expired() -> DeadlineExceeded:
     return DeadlineExceeded("The request was not finished in time.")
-
-
-async def _next(source: AsyncIterator[OutputEvent]) -> OutputEvent | None:
-    return await anext(source, None)
 
 
 async def _clean_up(blobs: Blobs, call: Call, audio: BlobRef | None, *, cancel: bool) -> None:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-_LOG = logging.getLogger("antiphon.ingest")
+_LOG = logging.getLogger(__name__)
 
 
 class Aftercare:

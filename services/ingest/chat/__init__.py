@@ -1,0 +1,1 @@
+"""Chat completions: a conversation in, its next message out, written or spoken."""

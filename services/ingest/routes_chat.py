@@ -1,0 +1,35 @@
+"""/chat/completions: a conversation in, its next message out."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.ingest.auth import tenant_of
+from services.ingest.chat.answering import Chat, ChatResponse
+from services.ingest.json_body import read_object
+from services.ingest.naming import deployed_model, model_name
+from services.ingest.parameters.chat import read_chat
+from services.ingest.parameters.fields import Members
+from services.ingest.platform import platform_of
+
+PATH = "/chat/completions"
+
+router = APIRouter(prefix=PATH)
+
+
+@router.post("")
+async def create_completion(request: Request) -> Response:
+    """Continue a conversation, in text or in speech."""
+    platform, model = platform_of(request), deployed_model(request, "respond")
+    body = await read_object(request, limit_bytes=platform.settings.chat.chat_body_bytes)
+    name = model_name(request, Members(body).text("model"))
+    model = model or platform.catalogue.resolve(name, "respond")
+    # Recordings in base64 take a while to decode.
+    asked = await asyncio.to_thread(read_chat, body, model.public, strict=platform.settings.strict)
+    if asked.store:
+        platform.stored.check(asked.body)
+    return ChatResponse(Chat(platform=platform, request=asked, model=model, name=name, tenant=tenant_of(request)))
