@@ -48,8 +48,8 @@ check: $(DEVELOP) ## Lint, format, types, import rules, unit tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/unit
 
-chaos: $(DEVELOP) ## Kill, stop, fill and mislead processes and servers for half an hour; CHAOS_SEEDS=6-25
-	CHAOS_SEEDS=$${CHAOS_SEEDS:-6-25} CHAOS_SIZE=$${CHAOS_SIZE:-2} $(BIN)/python -m pytest -q -s tests/chaos
+chaos: $(DEVELOP) ## Kill, stop, fill and mislead processes and servers for half an hour; CHAOS_SEEDS=4-23
+	CHAOS_SEEDS=$${CHAOS_SEEDS:-4-23} CHAOS_SIZE=$${CHAOS_SIZE:-2} $(BIN)/python -m pytest -q -s tests/chaos
 
 docs: $(PLATFORM) ## Write docs/schemas and docs/asyncapi.json anew from the schemas
 	@$(BIN)/python -m antiphon.documents

@@ -42,8 +42,8 @@ ENVIRONMENT = {
     "ANTIPHON_WEBHOOK_MAX_PAUSE": "PT1S",
     "ANTIPHON_GRACE": "PT1S",
 }
-SEEDS = [("redis", 1), ("valkey", 2), ("sentinel", 3), ("valkey", 4), ("redis", 5)]
-if more := os.environ.get("CHAOS_SEEDS"):  # "6-25": a long hunt
+SEEDS = [("redis", 1), ("valkey", 2), ("sentinel", 3)]
+if more := os.environ.get("CHAOS_SEEDS"):  # "4-23": a long hunt
     first, _, last = more.partition("-")
     SEEDS = [(("redis", "valkey", "sentinel")[seed % 3], seed) for seed in range(int(first), int(last or first) + 1)]
 

@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: it answers twice as soon, and reads the same when piped
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-WORKERS = ("transcriber", "translator", "synthesizer", "webhooks")
+WORKERS = ("transcriber", "translator", "synthesizer", "responder", "webhooks")
 # Handed on whole rather than mounted: their own commands and options are read only when somebody asks for them.
 HANDED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -64,7 +64,7 @@ def up(
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the speech.")] = Path("out"),
 ) -> None:
-    """Start everything, speak, transcribe and translate, show the result, and stop."""
+    """Start everything, speak, transcribe, translate and converse, show the result, and stop."""
     from antiphon.cli.demo import run  # noqa: PLC0415
 
     run(output=output)
@@ -117,6 +117,23 @@ def speak(  # noqa: PLR0917 - the command line's own order
         output=output, voice=voice, model=model, speed=speed, response_format=format.value if format else None
     )
     speak(text, options)
+
+
+@app.command()
+def chat(  # noqa: PLR0917 - the command line's own order
+    text: Annotated[str | None, typer.Argument(help="What to ask; - reads it from stdin.")] = None,
+    audio: Annotated[Path | None, typer.Option("--audio", "-a", help="A recording of what is asked.")] = None,
+    speak: Annotated[
+        Path | None, typer.Option("--speak", "-o", help="Have the answer spoken, too, into this file.")
+    ] = None,
+    voice: Annotated[str, typer.Option("--voice", "-v", help="Who speaks it.")] = "alloy",
+    model: Annotated[str, typer.Option("--model", "-m", help="Any name that the platform lists.")] = "gpt-audio",
+    system: Annotated[str | None, typer.Option("--system", "-s", help="How it is to be answered.")] = None,
+) -> None:
+    """Ask a language model, in writing or aloud, and print its answer."""
+    from antiphon.cli.chat import ChatOptions, chat  # noqa: PLC0415
+
+    chat(text, ChatOptions(audio=audio, speak=speak, voice=voice, model=model, system=system))
 
 
 @app.command(add_help_option=False, context_settings=HANDED_ON)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import secrets
 import shutil
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from antiphon.cli.asking import ask, call_tool
 from antiphon.cli.callback import LOOPBACK, transcribe_later
 from antiphon.cli.failure import fail
 from antiphon.cli.up import say
@@ -42,6 +44,10 @@ it was the spring of hope, it was the winter of despair, we had everything befor
 we were all going direct to Heaven, we were all going direct the other way. In short, the period was so far like the
 present period, that some of its noisiest authorities insisted on its being received, for good or for evil, in the
 superlative degree of comparison only."""
+QUESTION = "What is the capital of France, and which river flows through it?"
+QUESTION_FILE, ANSWER_FILE = "question.wav", "answer.wav"
+QUESTION_VOICE, ANSWER_VOICE = "onyx", "nova"
+TOOL_QUESTION = "What is the weather in Oslo?"
 FOREIGN_CLIP, FOREIGN_LANGUAGE, FOREIGN_MEANING = "ja/konnichiwa_sekai", "Japanese", "Hello world."
 # Far above what the models reach, far below what a broken step gives.
 LARGEST_ERROR = 0.25
@@ -82,7 +88,7 @@ def run(*, output: Path) -> None:
     except OSError as error:
         fail(f"{error.filename or output}: {error.strerror or error}")
     _show(steps)
-    say(f"The speech lies in {(output / SPEECH_FILE).resolve()}")
+    say(f"The speech lies in {output.resolve()}: {SPEECH_FILE}, {QUESTION_FILE} and {ANSWER_FILE}")
     if bad := [step.name for step in steps if not step.is_good]:
         fail(f"too much was heard wrongly: {', '.join(bad)}")
 
@@ -98,9 +104,10 @@ async def _demonstrate(store: WeightStore, *, output: Path) -> list[Step]:
                 async with openai.AsyncOpenAI(
                     base_url=f"{platform.root_url}/v1", api_key=platform.api_keys()[0], max_retries=0
                 ) as client:
-                    async for step in _converse(client, store, speech=output / SPEECH_FILE):
-                        say(f"  {step.name}: {step.result}")
-                        steps.append(step)
+                    for part in (_go_around(client, store, speech=output / SPEECH_FILE), _converse(client, output)):
+                        async for step in part:
+                            say(f"  {step.name}: {step.result}")
+                            steps.append(step)
             except openai.OpenAIError as error:
                 raise Unavailable(f"a step of the demo failed: {error}") from None
             clock = Clock()
@@ -108,7 +115,7 @@ async def _demonstrate(store: WeightStore, *, output: Path) -> list[Step]:
     return steps
 
 
-async def _converse(client: AsyncOpenAI, store: WeightStore, *, speech: Path) -> AsyncIterator[Step]:
+async def _go_around(client: AsyncOpenAI, store: WeightStore, *, speech: Path) -> AsyncIterator[Step]:
     clock = Clock()
     async with client.audio.speech.with_streaming_response.create(
         model="tts-1", voice=VOICE, input=SENTENCE, response_format="mp3"
@@ -137,6 +144,23 @@ async def _converse(client: AsyncOpenAI, store: WeightStore, *, speech: Path) ->
     yield Step("a job, and its webhook", f"{job['status']}: “{heard}”", clock.seconds, rate, rate <= LARGEST_ERROR)
 
 
+async def _converse(client: AsyncOpenAI, output: Path) -> AsyncIterator[Step]:
+    question, answer = output / QUESTION_FILE, output / ANSWER_FILE
+    async with client.audio.speech.with_streaming_response.create(
+        model="tts-1", voice=QUESTION_VOICE, input=QUESTION, response_format="wav"
+    ) as response:
+        await response.stream_to_file(question)
+    yield await _transcribe(client, "ask aloud", question, said=QUESTION)
+    clock = Clock()
+    said = await ask(client, await asyncio.to_thread(question.read_bytes), voice=ANSWER_VOICE, answer=answer)
+    heard_after = f"heard after {said.first_sound_s:.1f} s, {said.speech_s:.1f} s long"
+    yield Step("answer aloud", f"“{said.transcript}” ({heard_after})", clock.seconds)
+    yield await _transcribe(client, "transcribe the answer", answer, said=said.transcript)
+    clock = Clock()
+    name, arguments = await call_tool(client, TOOL_QUESTION)
+    yield Step("call a tool", f"“{TOOL_QUESTION}” → {name}({json.dumps(arguments)})", clock.seconds)
+
+
 async def _transcribe(client: AsyncOpenAI, name: str, path: Path, *, said: str) -> Step:
     clock = Clock()
     with path.open("rb") as file:
@@ -155,6 +179,7 @@ async def _platform(state: StateFolder, environ: Mapping[str, str]) -> AsyncIter
         transcribers=1,
         translators=1,
         synthesizers=1,
+        responders=1,
     )
     own = {name: value for name, value in environ.items() if name != "REDIS_URL"}
     own["ANTIPHON_EGRESS_ALLOW"] = LOOPBACK

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from antiphon.cli.failure import fail
 from antiphon.cli.weights import require_default_weights
 from antiphon.errors import AntiphonError
+from antiphon.supervisor.plan import lanes_of
 from antiphon.supervisor.platform import Platform
 from antiphon.supervisor.settings import PlatformSettings
 from antiphon.supervisor.state import StateFolder
@@ -21,8 +22,8 @@ from antiphon.supervisor.stopping import StopRequest
 def serve(*, workers: dict[str, int], show_logs: bool) -> None:
     """Run the platform until SIGTERM or Ctrl-C. Leaves with exit code 1 and one line when it cannot start."""
     try:
-        require_default_weights(os.environ)
         settings = PlatformSettings.from_environment(workers=workers)
+        require_default_weights(os.environ, kinds=lanes_of(settings))
         platform = Platform(
             settings=settings,
             state=StateFolder.from_environment(os.environ),

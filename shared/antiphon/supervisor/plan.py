@@ -9,13 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from antiphon.schemas import Kind
 from antiphon.server import DataLock, EmbeddedServer
 from antiphon.supervisor.settings import PlatformSettings
 
 SERVER_GRACE_S = 30.0
 MARGIN_S = 5.0  # a process ends by itself when its time is over; only then it is killed
 # The door is ready when these are. Nobody waits for a webhook: its events keep until its worker is there.
-LANES = {"transcriber": "transcribe", "translator": "translate", "synthesizer": "synthesize"}
+LANES: dict[str, Kind] = {
+    "transcriber": "transcribe",
+    "translator": "translate",
+    "synthesizer": "synthesize",
+    "responder": "respond",
+}
 SECRETS = ("ANTIPHON_API_KEYS", "ANTIPHON_API_KEY")
 
 
@@ -73,8 +79,7 @@ def plan_services(
         "ANTIPHON_PORT": str(settings.port),
         "ANTIPHON_API_KEYS": ",".join(api_keys),
     }
-    lanes = [LANES[service] for service, replicas in settings.workers().items() if replicas and service in LANES]
-    door.setdefault("ANTIPHON_LANES", json.dumps(lanes))
+    door.setdefault("ANTIPHON_LANES", json.dumps(lanes_of(settings)))
     workers = [
         ProcessSpec(
             name=service if replicas == 1 else f"{service}-{number}",
@@ -94,6 +99,11 @@ def plan_services(
         grace_s=settings.grace.total_seconds() + MARGIN_S,
     )
     return (*workers, ingest)
+
+
+def lanes_of(settings: PlatformSettings) -> tuple[Kind, ...]:
+    """Return the kinds of work that are waited for before the platform is ready."""
+    return tuple(LANES[service] for service, replicas in settings.workers().items() if replicas and service in LANES)
 
 
 def service_command(service: str) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ class PlatformSettings(BaseSettings):
     transcribers: int = Field(default=1, ge=0, le=64)
     translators: int = Field(default=1, ge=0, le=64)
     synthesizers: int = Field(default=1, ge=0, le=64)
+    responders: int = Field(default=1, ge=0, le=64)
     webhooks: int = Field(default=1, ge=0, le=64)
     grace: timedelta = timedelta(seconds=30)  # the door's own: how long requests may go on
     drain: timedelta = timedelta(seconds=20)  # the workers' own: how long jobs may go on
@@ -43,6 +44,7 @@ class PlatformSettings(BaseSettings):
             "transcriber": self.transcribers,
             "translator": self.translators,
             "synthesizer": self.synthesizers,
+            "responder": self.responders,
             "webhooks": self.webhooks,
         }
 

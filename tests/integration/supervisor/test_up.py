@@ -129,6 +129,17 @@ def test_speech_written_by_one_command_is_read_by_the_other(up: Up, tmp_path: Pa
     assert word_error_rate(SENTENCE, read.stdout) <= 0.12
 
 
+def test_a_spoken_question_is_answered_aloud_in_the_words_that_are_printed(up: Up, tmp_path: Path) -> None:
+    question, answer = tmp_path / "question.mp3", tmp_path / "answer.wav"
+    spoken = antiphon("speak", "What is the capital of France?", "-o", str(question), environ=up.environ)
+    assert spoken.returncode == 0, spoken.stderr
+    said = antiphon("chat", "--audio", str(question), "--speak", str(answer), environ=up.environ)
+    assert said.returncode == 0, said.stderr
+    assert "Paris" in said.stdout
+    heard = antiphon("transcribe", str(answer), environ=up.environ)
+    assert word_error_rate(said.stdout, heard.stdout) <= 0.25
+
+
 def test_several_files_are_written_and_a_bad_one_is_named(up: Up, samples: Path, tmp_path: Path) -> None:
     bad = tmp_path / "not-audio.wav"
     bad.write_text("not audio")
@@ -207,7 +218,7 @@ def test_a_killed_worker_and_a_killed_server_come_back(up: Up, samples: Path) ->
 
 def test_one_signal_ends_everything(up: Up) -> None:
     children = list(up.children().values())
-    assert len(children) == 6
+    assert len(children) == 7
     assert up.end(signal.SIGINT) == 0
     assert up.said[-2:] == ["stopped\n", ""]
     assert not any(child.is_running() for child in children)

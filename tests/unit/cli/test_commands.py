@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from antiphon.cli.app import app
+from antiphon.cli.chat import ChatOptions
 from antiphon.cli.failure import CommandFailed
 from antiphon.cli.speak import SpeakOptions
 from antiphon.cli.transcribe import TranscribeOptions, name_outputs
@@ -60,6 +61,47 @@ def test_a_named_format_wins_over_the_suffix() -> None:
 def test_a_suffix_without_a_format_is_refused() -> None:
     with pytest.raises(CommandFailed, match=r"^a\.xyz: no audio format has this suffix; use one of \.mp3 "):
         SpeakOptions(output=Path("a.xyz")).request("x")
+
+
+def test_a_written_question_is_answered_in_writing() -> None:
+    assert ChatOptions(system="Be brief.").request("Why?") == {
+        "model": "gpt-audio",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": [{"type": "text", "text": "Why?"}]},
+        ],
+        "stream": True,
+    }
+
+
+def test_a_spoken_question_is_sent_along(tmp_path: Path) -> None:
+    recording = tmp_path / "Why.MP3"
+    recording.write_bytes(b"sound")
+    request = ChatOptions(audio=recording).request(None)
+    assert request["model"] == "gpt-audio"
+    assert request["messages"] == [
+        {
+            "role": "user",
+            "content": [{"type": "input_audio", "input_audio": {"data": "c291bmQ=", "format": "mp3"}}],
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "stream"), [("a.wav", "pcm16", True), ("a.pcm", "pcm16", True), ("A.OGG", "opus", False)]
+)
+def test_an_answer_is_spoken_as_the_suffix_says(name: str, format: str, stream: bool) -> None:
+    request = ChatOptions(speak=Path(name), voice="nova").request("Why?")
+    assert request["modalities"] == ["text", "audio"]
+    assert request["audio"] == {"voice": "nova", "format": format}
+    assert request["stream"] is stream
+
+
+def test_who_asks_nothing_is_told_how(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match=r"^nothing is asked"):
+        ChatOptions().request(None)
+    with pytest.raises(CommandFailed, match=r"^a\.txt: no audio format has this suffix"):
+        ChatOptions(speak=Path("a.txt")).request("Why?")
 
 
 @pytest.mark.parametrize("given", ["transcriber", "transcriber=two", "ingest=2"])

@@ -27,6 +27,7 @@ def test_each_worker_is_a_process_of_its_own() -> None:
         "transcriber-1",
         "transcriber-2",
         "synthesizer",
+        "responder",
         "webhooks",
         "ingest",
     ]
@@ -45,18 +46,24 @@ def test_only_the_door_learns_the_keys() -> None:
 
 def test_the_door_waits_only_for_workers_that_are_run() -> None:
     specs = plan(translators=0)
-    assert json.loads(specs["ingest"].environment["ANTIPHON_LANES"]) == ["transcribe", "synthesize"]
+    assert json.loads(specs["ingest"].environment["ANTIPHON_LANES"]) == ["transcribe", "synthesize", "respond"]
+
+
+def test_a_platform_without_a_language_model_has_the_rest() -> None:
+    specs = plan(responders=0)
+    assert list(specs) == ["transcriber", "translator", "synthesizer", "webhooks", "ingest"]
+    assert json.loads(specs["ingest"].environment["ANTIPHON_LANES"]) == ["transcribe", "translate", "synthesize"]
 
 
 def test_the_door_does_not_wait_for_webhooks() -> None:
     assert "webhook" not in json.loads(plan()["ingest"].environment["ANTIPHON_LANES"])
 
 
-@pytest.mark.parametrize("worker", ["transcriber", "translator", "synthesizer", "webhooks"])
+@pytest.mark.parametrize("worker", ["transcriber", "translator", "synthesizer", "responder", "webhooks"])
 def test_the_command_line_may_say_how_many_of_each_worker(worker: str) -> None:
     workers = PlatformSettings.from_environment(workers={worker: 3}).workers()
     assert workers[worker] == 3
-    assert sum(workers.values()) == 6
+    assert sum(workers.values()) == 7
 
 
 def test_a_process_gets_longer_to_end_than_it_takes_itself() -> None:
