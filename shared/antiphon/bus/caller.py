@@ -7,6 +7,7 @@ import hashlib
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
@@ -218,21 +219,22 @@ class Caller:
         with producer_span(job.kind, job.id) if self._tracing else nullcontext():
             envelope = self._envelope(data, reply)
             expires_in_ms = _milliseconds(expires_in_s)
-            verdict, detail = await self._durable(
-                self.scripts.admit(
-                    names,
-                    group=GROUP,
-                    limit=self._limit(priority, rate),
-                    job_id=job.id,
-                    dedupe_s=_IDEMPOTENCY_S if idempotency_key else 0,
-                    expires_in_ms=expires_in_ms,
-                    rate=rate,
-                    who=_who(job),
-                    record_s=job.keep_s + expires_in_ms // 1000 if request else 0,
-                    record=_record(data, request) if request else b"",
-                    fields=seal_envelope(envelope),
-                )
+            admit = partial(
+                self.scripts.admit,
+                names,
+                group=GROUP,
+                limit=self._limit(priority, rate),
+                job_id=job.id,
+                dedupe_s=_IDEMPOTENCY_S if idempotency_key else 0,
+                expires_in_ms=expires_in_ms,
+                rate=rate,
+                record_s=job.keep_s + expires_in_ms // 1000 if request else 0,
+                record=_record(data, request) if request else b"",
+                fields=seal_envelope(envelope),
             )
+            verdict, detail = await self._durable(admit(who=""))
+            if verdict == b"who":
+                verdict, detail = await self._durable(admit(who=_who(job)))
         if verdict == b"full":
             wait_s = wait_told_s(int(detail))
             raise Overloaded(
@@ -283,7 +285,7 @@ class Caller:
             # It goes out behind the admission, and concerns all that went before it.
             reached = self.scripts.outbox.call("WAIT", replicas, _REPLICATION_MS)
             verdict, copies = await asyncio.gather(admission, reached)
-            if copies < replicas and verdict[0] != b"full":
+            if copies < replicas and verdict[0] not in (b"full", b"who"):
                 raise Unavailable("The job store has too few replicas. Please try again shortly.", retry_after_s=2.0)
             return verdict
         except (RedisError, OSError) as error:

@@ -81,6 +81,8 @@ class Scripts:
     ) -> Awaitable[Sequence[bytes]]:
         """Put a job on its lane: `ok` with the entry, `full` with ms to wait (-1: unknown), `known` with an id.
 
+        `who` means that the lane is full, and that an empty `who` does not say whether the caller has a place.
+
         Queued at once, like every `run`.
         """
         reply: Awaitable[Sequence[bytes]] = self.run(

@@ -1,7 +1,8 @@
 -- Put a job on its lane unless the backlog is full or its idempotency key is known.
 -- KEYS: stream, idempotency, record, listing (the stream again for what is not used), promised.
 -- ARGV: group, limit, job, idempotency ttl s (0 = no key), deadline in ms from now (0 = none),
--- jobs that the lane ends in a second, what the caller is known again by, record ttl s (0 = no record),
+-- jobs that the lane ends in a second, what the caller is known again by (empty until it is asked for),
+-- record ttl s (0 = no record),
 -- packed fields of the record, then the fields of the entry.
 local key = tonumber(ARGV[4]) > 0
 if key then
@@ -13,6 +14,7 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local depth = waiting(KEYS[1], ARGV[1], math.min(limit, math.floor(limit / 4)))
 local wait = place(KEYS[5], ARGV[7], depth, limit, tonumber(ARGV[6]), now)
+if wait == 'who' then return {'who', ''} end
 if wait then return {'full', string.format('%d', math.max(wait, -1))} end
 local fields = {unpack(ARGV, 10)}
 if tonumber(ARGV[5]) > 0 then

@@ -1,4 +1,5 @@
 -- Find a place for a caller on a lane that holds `depth` jobs of at most `limit`; return nil, or ms after which to come back.
+-- Where it matters who the caller is and `who` is empty, the answer is 'who'.
 -- Who is refused is promised a place of its own, one after the other at the pace of the lane, and is known again by what it
 -- asks for. It gets its place when it comes as it was told; until then, others do not take it.
 -- `line` is the sorted set of promises, scored by the ms they are due.
@@ -6,6 +7,7 @@ local GRACE, FARTHEST, MOST = 10000, 600000, 10000
 local function place(line, who, depth, limit, rate, now)
   local promises = redis.call('ZCARD', line)
   if promises == 0 and depth < limit then return nil end
+  if who == '' then return 'who' end
   if rate <= 0 then return depth >= limit and -1 or nil end
   local each = 1000 / rate
   local mine = redis.call('ZSCORE', line, who)
