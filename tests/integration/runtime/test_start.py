@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.integration
 
-SERVICES = ("ingest", "transcriber", "translator", "synthesizer")
+SERVICES = ("ingest", "transcriber", "translator", "synthesizer", "responder")
 WORKERS = SERVICES[1:]
 
 
