@@ -8,13 +8,14 @@ is, and nothing can go on without end but a string or a list.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from antiphon.errors import InvalidValue
 from antiphon.schemas import ReplyFormat, Tool, ToolChoice
-from services.responder.engines.json_schemas import prepare, refuse_grammar
+from services.responder.engines.byte_grammar import BadGrammar, ByteMatcher, Grammars
+from services.responder.engines.json_schemas import prepare
 
 ANSWER = '{"answer": '
 MOST_CALLS = 16
@@ -30,15 +31,19 @@ class AnswerForm:
     """A form that answers have.
 
     `heads` maps how an object begins to the function it calls; None is the answer. Without heads the whole text is the
-    answer. `text` says whether the answer is a string, and not some JSON value. No grammar means that anything goes.
+    answer. `text` says whether the answer is a string, and not some JSON value. No grammar means that anything goes;
+    else `matcher` is at its beginning.
     """
 
     grammar: str | None = None
+    matcher: ByteMatcher | None = None
     heads: tuple[tuple[str, str | None], ...] = ()
     text: bool = True
 
 
-def answer_form(tools: Sequence[Tool], *, choice: ToolChoice, parallel: bool, format: ReplyFormat) -> AnswerForm:
+def answer_form(
+    tools: Sequence[Tool], *, choice: ToolChoice, parallel: bool, format: ReplyFormat, grammars: Grammars
+) -> AnswerForm:
     """Return the form of an answer to a request.
 
     Raises `InvalidValue` for a schema that cannot be kept to, and for tools and choices that make no sense. It may
@@ -49,17 +54,17 @@ def answer_form(tools: Sequence[Tool], *, choice: ToolChoice, parallel: bool, fo
         if value is None:
             return AnswerForm()
         grammar = f"start: {_json(value)}\n"
-        refuse_grammar(grammar, param="response_format")
-        return AnswerForm(grammar=grammar, text=False)
+        return AnswerForm(grammar, _compile(grammar, {"response_format": value}, grammars), text=False)
     schemas = _tool_schemas(tools)
-    chosen = _chosen(tools, choice)
     heads: list[tuple[str, str | None]] = []
     rules: list[str] = []
     starts: list[str] = []
+    parts = {} if value is None else {"response_format": value}
     if choice.mode != "required":
         starts.append("answer")
         heads.append((ANSWER, None))
         rules.append(f'answer: {_literal(ANSWER)} said "}}"\nsaid: {_json(_STRING if value is None else value)}')
+    chosen = _chosen(tools, choice)
     for index in chosen:
         head = f'{{"function": {json.dumps(tools[index].name)}, "arguments": '
         heads.append((head, tools[index].name))
@@ -68,8 +73,21 @@ def answer_form(tools: Sequence[Tool], *, choice: ToolChoice, parallel: bool, fo
         starts.append("call" + (f' ("\\n" call){{0,{MOST_CALLS - 1}}}' if parallel else ""))
         rules.append("call: " + " | ".join(f"call{index}" for index in chosen))
     grammar = "\n".join([f"start: {' | '.join(starts)}", *rules, ""])
-    refuse_grammar(grammar, param="tools" if value is None else "response_format")
-    return AnswerForm(grammar=grammar, heads=tuple(heads), text=value is None)
+    parts |= {f"tools[{index}].function.parameters": schema for index, schema in enumerate(schemas)}
+    return AnswerForm(grammar, _compile(grammar, parts, grammars), tuple(heads), text=value is None)
+
+
+def _compile(grammar: str, parts: Mapping[str, dict[str, Any]], grammars: Grammars) -> ByteMatcher:
+    """Return the matcher of a grammar that is made of schemas. Raises `InvalidValue` that names the one at fault."""
+    try:
+        return grammars.compile(grammar)
+    except BadGrammar as whole:
+        for param, schema in parts.items():
+            try:
+                grammars.compile(f"start: {_json(schema)}\n")
+            except BadGrammar as error:
+                raise InvalidValue(f"This schema cannot be held to: {error}.", param=param) from None
+        raise InvalidValue(f"These schemas cannot be held to together: {whole}.", param=next(iter(parts))) from None
 
 
 def _value_schema(format: ReplyFormat) -> dict[str, Any] | None:

@@ -6,14 +6,11 @@ import secrets
 import string
 from enum import Enum, auto
 
-from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
-
 from services.responder.engines.answer_form import AnswerForm
 from services.responder.engines.json_text import StringReader, ValueReader
 from services.responder.engines.language_model import CallPiece, TextPiece
 
 _ALPHABET = string.ascii_letters + string.digits
-_END_OF_TEXT = 256
 
 
 class FormBroken(Exception):
@@ -36,7 +33,7 @@ class FormReader:
 
     def __init__(self, form: AnswerForm) -> None:
         self._form = form
-        self._matcher = _matcher(form.grammar) if form.grammar is not None else None
+        self._matcher = form.matcher.copy() if form.matcher is not None else None
         self._place = _Place.HEAD if form.heads else _Place.ANSWER
         self._head = ""
         self._value: StringReader | ValueReader = ValueReader()
@@ -54,14 +51,11 @@ class FormReader:
 
     def finish(self) -> None:
         """Raise `FormBroken` if the model may not end here."""
-        if self._matcher is not None and not self._matcher.is_accepting():
+        if self._matcher is not None and not self._matcher.may_end:
             raise FormBroken("the answer ends too early")
 
     def _check(self, text: str) -> None:
-        if self._matcher is None:
-            return
-        data = text.encode("utf-8", "surrogatepass")
-        if self._matcher.try_consume_tokens(list(data)) != len(data):
+        if self._matcher is not None and not self._matcher.follow(text):
             raise FormBroken("the answer leaves its form")
 
     def _step(self, text: str, pieces: list[TextPiece | CallPiece]) -> str:
@@ -96,22 +90,6 @@ class FormReader:
                 self.calls += 1
             return rest
         return ""
-
-
-class _Bytes:
-    """The tokenizer of whoever reads single bytes."""
-
-    eos_token_id = _END_OF_TEXT
-    bos_token_id = None
-    tokens = (*(bytes([value]) for value in range(256)), b"<end>")
-    special_token_ids = (_END_OF_TEXT,)
-
-    def __call__(self, text: bytes | str) -> list[int]:
-        return list(text.encode() if isinstance(text, str) else text)
-
-
-def _matcher(grammar: str) -> LLMatcher:
-    return LLMatcher(LLTokenizer(TokenizerWrapper(_Bytes()), slices=[]), grammar)
 
 
 def _new_call_id() -> str:

@@ -7,17 +7,17 @@ overlook are looked for here, and so are size and depth, before anything else is
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
-
-from llguidance import LLMatcher
 
 from antiphon.errors import InvalidValue
 
 MOST_BYTES = 64 << 10
 DEEPEST = 48
+MOST_ITEMS = 4096
+"""In all arrays that say how many they may have: a grammar spells each out."""
 
-FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"})
+FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
 """Formats that are held to. Others say what a string means, not how it is written, as JSON Schema has it."""
 
 _OVERLOOKED = frozenset({"additionalItems", "divisibleBy", "disallow", "extends"})
@@ -29,35 +29,14 @@ _SETTINGS = "x-guidance"
 def prepare(schema: Any, *, param: str) -> dict[str, Any]:
     """Return `schema` as it is to be held to: objects that list their properties have no others.
 
-    Raises `InvalidValue` that names `param` if it is too large, or asks for what no grammar can hold to.
+    Raises `InvalidValue` that names `param` if it is too large, or uses words that a grammar would overlook. What else
+    cannot be held to shows when a grammar is made of it.
     """
     if not isinstance(schema, dict):
         raise InvalidValue("A JSON Schema is an object.", param=param)
     _refuse_large(schema, param=param)
     _refuse_overlooked(schema, param=param)
-    prepared = _closed(_plain(schema))
-    refuse_grammar(_grammar_of(prepared), param=param)
-    return prepared
-
-
-def refuse_grammar(grammar: str, *, param: str) -> None:
-    """Raise `InvalidValue` that names `param` if nothing can be written by `grammar`, or too much would be needed."""
-    problem = _problem(grammar)
-    if problem is not None:
-        raise InvalidValue(f"This schema cannot be held to: {problem}.", param=param)
-
-
-def _problem(grammar: str) -> str | None:
-    failed, messages = LLMatcher.validate_grammar_with_warnings(grammar)
-    if not failed:
-        return None
-    # The first line says what, where in the grammar, and why; the others repeat the grammar.
-    line = (messages or ["it is not a schema"])[0].strip().splitlines()[0]
-    return str(line).rpartition("failed to compile JSON schema: ")[2][:300].rstrip(".")
-
-
-def _grammar_of(schema: dict[str, Any]) -> str:
-    return "start: %json " + json.dumps(schema)
+    return _closed(_plain(schema))
 
 
 def _refuse_large(schema: Any, *, param: str) -> None:
@@ -80,7 +59,12 @@ def _children(value: Any) -> Iterator[Any]:
 
 
 def _refuse_overlooked(schema: dict[str, Any], *, param: str) -> None:
+    counted = 0.0
     for inner in _schemas(schema):
+        counts = [inner.get(word) for word in ("minItems", "maxItems")]
+        counted += sum(count for count in counts if isinstance(count, (int, float)))
+        if not counted <= MOST_ITEMS:  # neither of them is more than the other when one is no number
+            raise InvalidValue(f"The arrays of this schema count more than {MOST_ITEMS} items.", param=param)
         for word in _OVERLOOKED & inner.keys():
             raise InvalidValue(f"This schema cannot be held to: {word!r} is not known.", param=param)
         if isinstance(inner.get("items"), list):
@@ -138,16 +122,18 @@ def _without_others(schema: dict[str, Any]) -> dict[str, Any]:
     return {"additionalProperties": False, **schema} if lists else schema
 
 
-def _map(schema: Any, change: Any) -> Any:
+def _map(schema: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
     """Return the schema with `change` made to it and to all that it is made of."""
-    if not isinstance(schema, dict):
-        return schema
+
+    def inner(part: Any) -> Any:
+        return _map(part, change) if isinstance(part, dict) else part
+
     changed = dict(change(schema))
     for word, value in changed.items():
         if word in _SINGLE:
-            changed[word] = _map(value, change)
+            changed[word] = inner(value)
         elif word in _LISTS and isinstance(value, list):
-            changed[word] = [_map(inner, change) for inner in value]
+            changed[word] = [inner(part) for part in value]
         elif word in _MAPS and isinstance(value, dict):
-            changed[word] = {name: _map(inner, change) for name, inner in value.items()}
+            changed[word] = {name: inner(part) for name, part in value.items()}
     return changed

@@ -7,13 +7,13 @@ import hashlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import xllamacpp
-
-from antiphon.errors import ContextTooLong, Failure, InvalidValue, Unavailable, WeightsMissing
+from antiphon.errors import ContextTooLong, InvalidValue, Unavailable, WeightsMissing
 from services.responder.engines.answer_form import AnswerForm, answer_form
+from services.responder.engines.byte_grammar import Grammars
 from services.responder.engines.context import first_kept
 from services.responder.engines.form_reader import FormBroken
 from services.responder.engines.known_prefixes import KnownPrefixes
@@ -24,14 +24,14 @@ from services.responder.engines.llama_options import LlamaOptions, read_options
 from services.responder.engines.llama_request import completion_request
 from services.responder.engines.llama_socket import Gone, LlamaSocket, Refused
 from services.responder.engines.rendering import Conversation, Line, render
+from services.responder.engines.token_counts import TokenCounts, most_tokens
 
-_LINE_TOKENS = 8
-"""What a chat template puts around a message, at most."""
 _TEMPLATE_TOKENS = 48
-"""What it puts around a conversation."""
+"""What a chat template puts around a conversation, at most."""
 _ANSWER_TOKENS = 512
 """Room that older turns leave to an answer of unknown length, in a context that has it."""
 _SHORTEST_ANSWER = 16
+_DYING_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Llama:
         self._starting = asyncio.Lock()
         self._closed = False
         self._prefixes = KnownPrefixes()
-        self._sizes: dict[str, int] = {}
+        self._grammars = Grammars()
+        self._counts = TokenCounts()
 
     @classmethod
     def load(
@@ -115,13 +116,7 @@ class Llama:
         With a seed the same prompt has the same answer, as far as what else the model does at that moment allows:
         conversations that are computed together round differently from one that is computed alone.
         """
-        form = await asyncio.to_thread(
-            answer_form,
-            prompt.tools,
-            choice=prompt.options.tool_choice,
-            parallel=prompt.options.parallel_tool_calls,
-            format=prompt.options.format,
-        )
+        form = await self._form(prompt)
         conversation = render(
             prompt.messages,
             tools=prompt.tools,
@@ -137,11 +132,17 @@ class Llama:
                     async for piece in pieces:
                         yield piece
             except Gone as error:
+                # A process that dies closes its socket first. Who comes next must not take it for alive.
+                await asyncio.to_thread(self._child.ends, within_s=_DYING_S)
                 raise Unavailable(f"The model's process broke off: {self._child.last_words() or error}") from error
             except Refused as error:
                 raise _told(error) from error
             except FormBroken as error:
-                raise Failure(f"The model did not keep to the form of its answer: {error}.") from error
+                # The process goes on without a grammar when following it takes too much: the schema asks for that.
+                raise InvalidValue(
+                    f"The model could not be held to this schema: {error}.",
+                    param="tools" if prompt.tools else "response_format",
+                ) from error
 
     async def aclose(self) -> None:
         """End the model's process."""
@@ -153,6 +154,19 @@ class Llama:
         """Return how many conversations the model is at work on, by its own account. Raises `Gone`."""
         slots = await self._socket.ask("/slots")
         return sum(slot["is_processing"] for slot in slots)
+
+    async def _form(self, prompt: Prompt) -> AnswerForm:
+        asked = prompt.options
+        if not prompt.tools and asked.format.type == "text":
+            return AnswerForm()
+        return await asyncio.to_thread(
+            answer_form,
+            prompt.tools,
+            choice=asked.tool_choice,
+            parallel=asked.parallel_tool_calls,
+            format=asked.format,
+            grammars=self._grammars,
+        )
 
     async def _reach(self) -> LlamaSocket:
         """Return the socket of a process that runs, a new one if the last has died."""
@@ -174,15 +188,17 @@ class Llama:
         known = self._prefixes.known(prompt.tenant, reading.lines)
         body = completion_request(reading.lines, prompt.options, self._options, form=reading.form)
         answer = Answer(reading.form, stops=prompt.options.stop, top_logprobs=prompt.options.top_logprobs or 0)
-        async with aclosing(socket.stream("/v1/chat/completions", body)) as events:
-            async for event in events:
-                for piece in answer.take(event):
-                    yield piece
-                if answer.stopped:
-                    break
+        try:
+            async with aclosing(socket.stream("/v1/chat/completions", body)) as events:
+                async for event in events:
+                    for piece in answer.take(event):
+                        yield piece
+                    if answer.stopped:
+                        break
+        finally:  # what was read and written is in the cache, whoever broke off
+            self._prefixes.add(prompt.tenant, [*reading.lines, {"role": "assistant", "content": answer.raw}])
         for piece in answer.finish():
             yield piece
-        self._prefixes.add(prompt.tenant, [*reading.lines, {"role": "assistant", "content": answer.raw}])
         cached = await self._own_share(answer.usage.cached_tokens, reading.lines, known, socket)
         usage = answer.usage.model_copy(update={"cached_tokens": cached})
         yield End(answer.finish_reason, usage, self._fingerprint)
@@ -202,8 +218,10 @@ class Llama:
             return conversation.lines()
         context = self._settings.context_tokens
         room = min(answer_tokens or _ANSWER_TOKENS, context // 4)
-        lead = await self._size(conversation.lead, socket) + _TEMPLATE_TOKENS
-        sizes = [await self._size(unit.lines, socket) for unit in conversation.units]
+        if most_tokens(conversation.lines()) + _TEMPLATE_TOKENS <= context - room:
+            return conversation.lines()
+        lead = await self._counts.count(conversation.lead, socket) + _TEMPLATE_TOKENS
+        sizes = [await self._counts.count(unit.lines, socket) for unit in conversation.units]
         budget = max(context - room - lead, sizes[-1])
         if lead + sizes[-1] > context - _SHORTEST_ANSWER:
             raise ContextTooLong(
@@ -213,14 +231,6 @@ class Llama:
             )
         openings = [unit.opens for unit in conversation.units]
         return conversation.lines(first_kept(sizes, budget=budget, openings=openings))
-
-    async def _size(self, lines: Sequence[Line], socket: LlamaSocket) -> int:
-        """Return an upper bound of the tokens of some lines."""
-        return sum([await self._tokens(line["content"], socket) + _LINE_TOKENS for line in lines])
-
-    async def _tokens(self, text: str, socket: LlamaSocket) -> int:
-        answer = await socket.ask("/tokenize", {"content": text, "parse_special": True})
-        return len(answer["tokens"])
 
 
 def _told(error: Refused) -> Exception:
@@ -232,5 +242,5 @@ def _told(error: Refused) -> Exception:
 
 
 def _fingerprint(weights: Path) -> str:
-    described = f"{weights.name} {weights.stat().st_size} {xllamacpp.__version__}"
+    described = f"{weights.name} {weights.stat().st_size} {version('xllamacpp')}"
     return "fp_" + hashlib.sha256(described.encode()).hexdigest()[:10]

@@ -9,14 +9,19 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
+
+from services.responder.engines.openmp import NAME as OPENMP
+from services.responder.engines.openmp import with_openmp
 
 # Credentials stay out of a process that reads what strangers send.
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
@@ -26,7 +31,9 @@ _TUNING = {
     "GOMP_SPINCOUNT": "100",
     "GGML_NO_BACKTRACE": "1",  # it would be a debugger's, started when the process aborts
 }
+_PREFIX = "antiphon-llama-"
 _LONGEST_SOCKET_PATH = 107
+_STARTING_S = 600.0
 _FAREWELL_S = 3.0
 
 
@@ -52,21 +59,22 @@ class ChildSettings:
 class Child:
     """One process with one model, behind a socket in a folder that is the owner's alone."""
 
-    def __init__(self, process: subprocess.Popen[bytes], *, socket: Path, key: str, log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], *, place: Path, key: str, log: Path) -> None:
         self._process = process
         self._log = log
         self._closing = threading.Lock()
-        self.socket = socket
+        self.socket = place
         self.key = key
 
     @classmethod
     def start(cls, settings: ChildSettings) -> Child:
         """Start the process and wait until the model is loaded. Blocking. Raises `ChildFailed`, OSError."""
+        _sweep()
         folder = _private_folder()
-        socket, log, key = folder / "llama.sock", folder / "log", secrets.token_urlsafe(32)
-        process = _spawn(log)
-        child = cls(process, socket=socket, key=key, log=log)
-        told = {**asdict(settings), "socket": str(socket), "key": key}
+        place, log, key = folder / "llama.sock", folder / "log", secrets.token_urlsafe(32)
+        process = _spawn(log, folder)
+        child = cls(process, place=place, key=key, log=log)
+        told = {**asdict(settings), "socket": str(place), "key": key}
         try:
             with suppress(BrokenPipeError):
                 _pipe(process.stdin).write(json.dumps(told).encode() + b"\n")
@@ -87,6 +95,12 @@ class Child:
     def alive(self) -> bool:
         """Whether the process runs."""
         return self._process.poll() is None
+
+    def ends(self, *, within_s: float) -> bool:
+        """Wait until the process has ended. Blocking. Returns whether it has."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(within_s)
+        return not self.alive
 
     def last_words(self) -> str:
         """Return the end of what the process wrote about its troubles."""
@@ -109,8 +123,8 @@ class Child:
             _remove(self.socket.parent)
 
 
-def _spawn(log: Path) -> subprocess.Popen[bytes]:
-    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+def _spawn(log: Path, folder: Path) -> subprocess.Popen[bytes]:
+    environment = with_openmp({name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}, folder)
     with log.open("wb") as errors:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "services.responder.engines.llama_process"],
@@ -122,15 +136,27 @@ def _spawn(log: Path) -> subprocess.Popen[bytes]:
 
 
 def _private_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="antiphon-"))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     if len(str(folder)) + len("/llama.sock") > _LONGEST_SOCKET_PATH:
         folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="antiphon-", dir="/tmp"))
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
     return folder
 
 
+def _sweep() -> None:
+    """Remove the folders of processes that were killed together with their owners."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as caller:
+            if time.time() - folder.stat().st_mtime < _STARTING_S:
+                continue
+            try:
+                caller.connect(str(folder / "llama.sock"))
+            except (ConnectionRefusedError, FileNotFoundError):
+                _remove(folder)
+
+
 def _remove(folder: Path) -> None:
-    for name in ("llama.sock", "log"):
+    for name in ("llama.sock", "log", OPENMP):
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()

@@ -31,7 +31,7 @@ class LlamaOptions(BaseModel):
     """Let a model that can think before it answers do so; what it thinks is not part of the answer."""
     kv_type: Literal["f16", "q8_0"] = "f16"
     """How what was read is kept: `q8_0` halves its memory."""
-    batch_tokens: int = Field(default=256, ge=32, le=4096)
+    batch_tokens: int = Field(default=64, ge=32, le=4096)
     """Tokens of prompts that are read at a time; meanwhile no other conversation goes on."""
     repack: bool = False
     """Keep a second copy of the weights, laid out for this processor."""

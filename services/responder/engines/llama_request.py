@@ -30,6 +30,7 @@ def completion_request(
         "top_k": own.top_k,
         "min_p": own.min_p,
         "repeat_penalty": 1.0 if chooses else own.repeat_penalty,
+        "repeat_last_n": 256,
         "presence_penalty": asked.presence_penalty or 0.0,
         "frequency_penalty": asked.frequency_penalty or 0.0,
     }

@@ -18,12 +18,13 @@ _TOOLS = """You can call these functions:
 {functions}
 
 Reply with ONE JSON object. If, and only if, the user's request needs one of the functions, reply \
-{{"function": <name>, "arguments": {{...}}}}. Otherwise (small talk, general questions, jokes, or when a function \
-result is already available) reply {{"answer": {answer}}}."""
-_SEVERAL = """ If the request needs several calls, write each on a line of its own."""
+{{"function": <name>, "arguments": {{...}}}}{several}. Otherwise (small talk, general questions, jokes, or when a \
+function result is already available) reply {{"answer": {answer}}}."""
+_SEVERAL = ", and one more such object on the next line for each further call that it needs"
 _SPOKEN = '"<your spoken reply>"'
 _VALUE = "<JSON>"
 _SCHEMA = "{what} JSON that satisfies this schema: {schema}"
+# Without the first, a small model looks for a function for every question it is asked.
 _EXAMPLES = (
     ("Who painted the Mona Lisa?", "Leonardo da Vinci painted it."),
     ("Hi there!", "Hello! How can I help?"),
@@ -84,9 +85,8 @@ def _about_tools(tools: Sequence[Tool], *, parallel: bool, format: ReplyFormat) 
         for tool in tools
     )
     spoken = format.type == "text"
-    text = _TOOLS.format(functions=functions, answer=_SPOKEN if spoken else _VALUE)
-    if parallel:
-        text += _SEVERAL
+    several = _SEVERAL if parallel else ""
+    text = _TOOLS.format(functions=functions, answer=_SPOKEN if spoken else _VALUE, several=several)
     if format.json_schema is not None:
         text += " " + _SCHEMA.format(what="The answer is", schema=_compact(format.json_schema))
     return text

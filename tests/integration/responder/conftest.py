@@ -1,4 +1,4 @@
-"""The small model, loaded once."""
+"""The small model, loaded once, and once with room for one short conversation."""
 
 from __future__ import annotations
 
@@ -14,5 +14,12 @@ from tests.integration.responder.conversations import load
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def small() -> AsyncIterator[Llama]:
     engine = await asyncio.to_thread(load)
+    yield engine
+    await engine.aclose()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def narrow() -> AsyncIterator[Llama]:
+    engine = await asyncio.to_thread(load, context_tokens=512, parallel=1)
     yield engine
     await engine.aclose()

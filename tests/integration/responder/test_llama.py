@@ -8,11 +8,11 @@ from contextlib import aclosing
 import pytest
 
 from antiphon.errors import ContextTooLong
-from antiphon.schemas import ReplyOptions
+from antiphon.schemas import ReplyFormat, ReplyOptions
 from services.responder.engines import End, Prompt, TextPiece
 from services.responder.engines.llama import Llama
 from tests.eventually import eventually
-from tests.integration.responder.conversations import hear, load, said
+from tests.integration.responder.conversations import hear, said
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -42,7 +42,7 @@ async def test_a_closed_answer_frees_its_slot(small: Llama) -> None:
 
 
 async def test_an_answer_that_was_not_begun_is_closed_too(small: Llama) -> None:
-    long = said("user", "Count the words. " + "fox bear moon " * 200)
+    long = said("user", "Count the words. " + "fox bear moon " * 100)
     task = asyncio.create_task(hear(small, Prompt(messages=(long,))))
     await eventually(lambda: _is_busy(small))
     task.cancel()
@@ -64,22 +64,18 @@ async def test_nobody_reading_stops_nobody_else(small: Llama) -> None:
     await eventually(lambda: free(small), within_s=2)
 
 
-async def test_who_finds_no_place_waits_or_goes_away() -> None:
-    engine = await asyncio.to_thread(load, parallel=1)
-    try:
-        brief = Prompt(messages=(said("user", "Say hello."),), options=ReplyOptions(max_tokens=4))
-        async with aclosing(engine.respond(Prompt(messages=(STORY,)))) as first:
-            await anext(first)
-            leaving = asyncio.create_task(hear(engine, brief))
-            staying = asyncio.create_task(hear(engine, brief))
-            await asyncio.sleep(0)
-            leaving.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await leaving
-            assert not staying.done()
-        assert (await staying).text
-    finally:
-        await engine.aclose()
+async def test_who_finds_no_place_waits_or_goes_away(narrow: Llama) -> None:
+    brief = Prompt(messages=(said("user", "Say hello."),), options=ReplyOptions(max_tokens=4))
+    async with aclosing(narrow.respond(Prompt(messages=(STORY,)))) as first:
+        await anext(first)
+        leaving = asyncio.create_task(hear(narrow, brief))
+        staying = asyncio.create_task(hear(narrow, brief))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert not staying.done()
+    assert (await staying).text
 
 
 async def test_the_second_turn_reads_only_what_is_new(small: Llama) -> None:
@@ -116,20 +112,23 @@ async def test_same_seed_same_words(small: Llama) -> None:
 
 
 async def test_stop_strings_never_come_out(small: Llama) -> None:
-    counting = said("user", "Count from one to nine in digits, separated by a comma and a space: 1, 2, 3")
-    options = ReplyOptions(max_tokens=40, temperature=0, stop=("5, 6", "\n\n\n"))
-    heard = await hear(small, Prompt(messages=(counting,), options=options))
-    assert "4" in heard.text
-    assert "5, 6" not in heard.text
+    def prompt(*stops: str) -> Prompt:
+        options = ReplyOptions(max_tokens=32, temperature=0, stop=stops)
+        return Prompt(messages=(said("user", "Name the months of the year."),), options=options)
+
+    whole = (await hear(small, prompt())).text
+    stop = whole[len(whole) // 2 - 4 : len(whole) // 2 + 4]  # wherever tokens begin and end
+    heard = await hear(small, prompt("does not occur", stop))
+    assert heard.text == whole[: whole.index(stop)]
     assert heard.ended.finish_reason == "stop"
-    assert heard.ended.usage.completion_tokens < 40
+    assert 0 < heard.ended.usage.completion_tokens < 32
     await eventually(lambda: free(small), within_s=2)
 
 
 async def test_a_character_of_several_tokens_comes_whole(small: Llama) -> None:
-    asking = said("user", "Repeat exactly, and nothing else: 🦊🐻🌙🦉🦔 𝔘𝔫𝔦 𓀀")
+    asking = said("user", "Repeat exactly, and nothing else: 🦊🐻🌙🦉🦔 𓀀𓁈")
     heard = await hear(small, Prompt(messages=(asking,), options=ReplyOptions(max_tokens=40, temperature=0)))
-    assert "🦊" in heard.text
+    assert any(ord(char) > 0xFFFF for char in heard.text)
     assert "\ufffd" not in heard.text
 
 
@@ -146,26 +145,23 @@ async def test_log_probabilities_are_those_of_the_tokens_written(small: Llama) -
     assert bare.tokens == []
 
 
-async def test_what_does_not_fit_is_told_and_old_turns_are_forgotten(small: Llama) -> None:
+async def test_what_does_not_fit_is_told(narrow: Llama) -> None:
     with pytest.raises(ContextTooLong) as caught:
-        await hear(small, Prompt(messages=(said("user", "fox " * 3000),)))
+        await hear(narrow, Prompt(messages=(said("user", "fox " * 3000),)))
     assert caught.value.param == "messages"
+    assert "512" in caught.value.message
+
+
+async def test_old_turns_are_forgotten_and_an_answer_ends_where_the_context_does(narrow: Llama) -> None:
     turns = [said(role, "A fox and a bear. " * 12) for _ in range(20) for role in ("user", "assistant")]
-    messages = (said("system", "Always answer in English."), *turns, said("user", "Say yes."))
-    heard = await hear(small, Prompt(messages=messages, options=ReplyOptions(max_tokens=3)))
-    assert heard.text
-    assert 200 < heard.ended.usage.prompt_tokens < 1024
-
-
-async def test_an_answer_ends_where_the_context_does() -> None:
-    engine = await asyncio.to_thread(load, context_tokens=512, parallel=1)
-    try:
-        told = said("user", "Go on for ever: " + "fox bear moon " * 150)
-        heard = await hear(engine, Prompt(messages=(told,), options=ReplyOptions(temperature=0)))
-        usage = heard.ended.usage
-        assert usage.prompt_tokens + usage.completion_tokens <= 512 + 1
-    finally:
-        await engine.aclose()
+    newest = said("user", "Go on like this for ever: " + "fox bear moon " * 115)
+    messages = (said("system", "Do what you are told."), *turns, newest)
+    endless = ReplyFormat(type="json_schema", json_schema={"type": "string", "minLength": 9000})
+    heard = await hear(narrow, Prompt(messages=messages, options=ReplyOptions(format=endless)))
+    usage = heard.ended.usage
+    assert 350 < usage.prompt_tokens < 500
+    assert heard.ended.finish_reason == "length"
+    assert 512 - 2 <= usage.prompt_tokens + usage.completion_tokens <= 512 + 1
 
 
 async def test_two_conversations_are_continued_at_once(small: Llama) -> None:

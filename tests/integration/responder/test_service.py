@@ -79,7 +79,7 @@ def asked(text: str, **options: object) -> RespondJob:
 async def test_a_killed_worker_leaves_no_model_behind_and_its_successor_answers(
     server: Server, models: Path, caller: Caller
 ) -> None:
-    job = asked("Count from one to forty in words.", max_tokens=120)
+    job = asked("Write a long story about a ship at sea.", max_tokens=120)
     with responder(server, models) as first:
         call = await caller.submit(job)
         events = call.events()

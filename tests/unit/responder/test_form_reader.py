@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from antiphon.schemas import ReplyFormat, Tool, ToolChoice
 from services.responder.engines.answer_form import AnswerForm, answer_form
+from services.responder.engines.byte_grammar import Grammars
 from services.responder.engines.form_reader import FormBroken, FormReader
 from services.responder.engines.language_model import CallPiece, TextPiece
 
@@ -24,7 +26,9 @@ TOOLS = (
 
 
 def form(*, choice: ToolChoice | None = None, parallel: bool = True, format: ReplyFormat | None = None) -> AnswerForm:
-    return answer_form(TOOLS, choice=choice or ToolChoice(), parallel=parallel, format=format or ReplyFormat())
+    return answer_form(
+        TOOLS, choice=choice or ToolChoice(), parallel=parallel, format=format or ReplyFormat(), grammars=Grammars()
+    )
 
 
 def read(reader: FormReader, pieces: list[str]) -> tuple[str, list[tuple[str, str]]]:
@@ -47,7 +51,7 @@ def read(reader: FormReader, pieces: list[str]) -> tuple[str, list[tuple[str, st
 
 def cut(text: str, places: list[int]) -> list[str]:
     edges = [0, *sorted(place % (len(text) + 1) for place in places), len(text)]
-    return [text[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [text[start:end] for start, end in itertools.pairwise(edges)]
 
 
 # What the grammar of a string lets through: control characters alone are escaped by their number.
@@ -132,9 +136,9 @@ def test_an_answer_that_is_json_is_given_as_it_is(places: list[int], value: dict
 def test_without_tools_the_whole_text_is_the_answer() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     format = ReplyFormat(type="json_schema", json_schema=schema)
-    held = answer_form((), choice=ToolChoice(), parallel=True, format=format)
+    held = answer_form((), choice=ToolChoice(), parallel=True, format=format, grammars=Grammars())
     assert read(FormReader(held), ['{"n"', ": 5}"]) == ('{"n": 5}', [])
     with pytest.raises(FormBroken):
         read(FormReader(held), ['{"n": "5"}'])
-    free = answer_form((), choice=ToolChoice(), parallel=True, format=ReplyFormat())
+    free = answer_form((), choice=ToolChoice(), parallel=True, format=ReplyFormat(), grammars=Grammars())
     assert read(FormReader(free), ["any", "thing {"]) == ("anything {", [])
