@@ -16,6 +16,12 @@ LARGE_BYTES = 256 * 1024
 """From here on it takes milliseconds to make sense of a body."""
 
 
+def is_large(request: Request) -> bool:
+    """Tell whether the body is said to be large, or not how large it is."""
+    length = request.headers.get("content-length", "")
+    return not length.isdecimal() or int(length) > LARGE_BYTES
+
+
 async def read_object(request: Request, *, limit_bytes: int) -> dict[str, Any]:
     """Return the object that the body is. Raises as `read_json` does."""
     values = await read_json(request, limit_bytes=limit_bytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -10,7 +11,7 @@ from starlette.responses import Response
 
 from services.ingest.auth import tenant_of
 from services.ingest.chat.answering import Chat, ChatResponse
-from services.ingest.json_body import read_object
+from services.ingest.json_body import is_large, read_object
 from services.ingest.naming import deployed_model, model_name
 from services.ingest.parameters.chat import read_chat
 from services.ingest.parameters.fields import Members
@@ -28,8 +29,9 @@ async def create_completion(request: Request) -> Response:
     body = await read_object(request, limit_bytes=platform.settings.chat.chat_body_bytes)
     name = model_name(request, Members(body).text("model"))
     model = model or platform.catalogue.resolve(name, "respond")
-    # Recordings in base64 take a while to decode.
-    asked = await asyncio.to_thread(read_chat, body, model.public, strict=platform.settings.strict)
+    read = partial(read_chat, body, model.public, strict=platform.settings.strict)
+    # Recordings in base64 take a while to decode; a thread takes longer to come and go than a few messages.
+    asked = await asyncio.to_thread(read) if is_large(request) else read()
     if asked.store:
         platform.stored.check(asked.body)
     return ChatResponse(Chat(platform=platform, request=asked, model=model, name=name, tenant=tenant_of(request)))

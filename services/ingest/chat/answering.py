@@ -13,8 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from antiphon.audio.sound_file import SoundFile
-from antiphon.calling.pauses import with_pauses
-from antiphon.dialogue.events import Ended, Restarted, Sounded, TurnEvent
+from antiphon.dialogue.events import Ended, Paused, Restarted, Sounded, TurnEvent
 from antiphon.dialogue.speaking import Voice
 from antiphon.dialogue.turn import answer
 from antiphon.errors import AntiphonError, Failure, InvalidValue
@@ -118,23 +117,20 @@ class ChatResponse(Response):
 
     async def _stream(self, send: Send) -> None:
         stream = EventStream(send)
-        ping_s = self._chat.platform.settings.ping.total_seconds()
         # What is stored has the sound in one piece, which the chunks have not.
         sound = self._sound_file() if self._chat.request.store else None
         try:
             async with self._turn() as turn:
                 chunks = Chunks(self._completion, spoken=self._spoken, heard_s=turn.heard_s)
-                async with aclosing(with_pauses(turn.events, idle_s=ping_s)) as events:
-                    async for event in events:
-                        if event is None:
-                            await stream.ping()
-                            continue
-                        if sound is not None and isinstance(event, Sounded):
-                            await asyncio.to_thread(sound.feed, event.pcm)
-                        if isinstance(event, Ended):
-                            await self._keep(event, turn, sound)
-                        for chunk in chunks(event):
-                            await stream.emit(chunk)
+                async for event in turn.events:
+                    if isinstance(event, Paused):
+                        await stream.ping()
+                    if sound is not None and isinstance(event, Sounded):
+                        await asyncio.to_thread(sound.feed, event.pcm)
+                    if isinstance(event, Ended):
+                        await self._keep(event, turn, sound)
+                    for chunk in chunks(event):
+                        await stream.emit(chunk)
         except AntiphonError as error:
             await fail_stream(stream, error)
         else:
@@ -159,7 +155,8 @@ class ChatResponse(Response):
                 restart=not chat.request.stream,
             )
             left_s = max(0.1, expires_s - time.monotonic())
-            events = answer(platform.desk, job, voice=self._voice, timeout_s=left_s)
+            ping_s = platform.settings.ping.total_seconds()
+            events = answer(platform.desk, job, voice=self._voice, timeout_s=left_s, idle_s=ping_s)
             async with aclosing(events):
                 yield Turn(events, heard_s)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 JobT = TypeVar("JobT", bound=Job)
 
+_SEEN_S = 1.0
+"""How long a lane that has a worker is not asked about again; one that dies is missed a minute later anyway."""
+
 
 class Bus:
     """Everything a service does with Redis. `async with Bus.open(settings) as bus`."""
@@ -49,6 +53,7 @@ class Bus:
         self.records = Records(scripts.outbox)
         self.batches = Batches(scripts.outbox)
         self._clock = ServerClock()
+        self._attended_s: dict[Kind, float] = {}
 
     @classmethod
     @asynccontextmanager
@@ -192,7 +197,12 @@ class Bus:
 
     async def attended(self, kind: Kind) -> bool:
         """Tell whether a worker of this lane lives or has lived a minute ago. Raises `Unavailable`."""
+        if time.monotonic() - self._attended_s.get(kind, -_SEEN_S) < _SEEN_S:
+            return True
         try:
-            return bool(await self.scripts.outbox.call("EXISTS", LaneKeys(kind).attended))
+            found = bool(await self.scripts.outbox.call("EXISTS", LaneKeys(kind).attended))
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
+        if found:
+            self._attended_s[kind] = time.monotonic()
+        return found

@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,13 +19,34 @@ async def with_pauses(
 
     Raises `TimeoutError` when the monotonic clock has reached `until_s` and `source` has not ended.
     """
+    pauses = _until(source, until_s) if math.isinf(idle_s) else _with_pauses(source, idle_s, until_s)
+    async with aclosing(pauses), aclosing(source):
+        async for piece in pauses:
+            yield piece
+
+
+async def _until(source: AsyncGenerator[T, None], until_s: float) -> AsyncGenerator[T, None]:
+    """Yield what comes in time. Without pauses to tell no task is needed, which costs more than most pieces."""
+    while True:
+        left_s = None if math.isinf(until_s) else max(0.0, until_s - time.monotonic())
+        # Only the wait is bounded: what is done with a piece takes as long as it takes.
+        async with asyncio.timeout(left_s):
+            try:
+                piece = await anext(source)
+            except StopAsyncIteration:
+                return
+        yield piece
+
+
+async def _with_pauses(
+    source: AsyncGenerator[T, None], idle_s: float, until_s: float
+) -> AsyncGenerator[T | None, None]:
     pending: asyncio.Task[T] | None = None
     try:
         while True:
             pending = pending or asyncio.create_task(_next(source))
             left_s = until_s - time.monotonic()
-            wait_s = max(0.0, min(idle_s, left_s))
-            await asyncio.wait({pending}, timeout=None if math.isinf(wait_s) else wait_s)
+            await asyncio.wait({pending}, timeout=max(0.0, min(idle_s, left_s)))
             if pending.done():
                 try:
                     piece = pending.result()
@@ -40,7 +62,6 @@ async def with_pauses(
         if pending:
             pending.cancel()
             await asyncio.gather(pending, return_exceptions=True)
-        await source.aclose()
 
 
 class _Over(Exception):

@@ -49,4 +49,9 @@ class Restarted:
     """The answer begins anew: what was told of it before does not count."""
 
 
-TurnEvent = Wrote | Refused | Called | Sounded | Restarted | Ended
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Nothing has happened for a while; the turn goes on."""
+
+
+TurnEvent = Wrote | Refused | Called | Sounded | Restarted | Paused | Ended

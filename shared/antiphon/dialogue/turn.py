@@ -10,7 +10,7 @@ from contextlib import aclosing
 from antiphon.bus import OutputEvent
 from antiphon.bus.tasks import end
 from antiphon.calling import Desk, result_of, running
-from antiphon.dialogue.events import Called, Ended, Refused, Restarted, Sounded, TurnEvent, Wrote
+from antiphon.dialogue.events import Called, Ended, Paused, Refused, Restarted, Sounded, TurnEvent, Wrote
 from antiphon.dialogue.speaking import BYTES_PER_S, Script, Voice, speak
 from antiphon.errors import Failure
 from antiphon.failures import first_error
@@ -24,18 +24,30 @@ READ_AHEAD = 16
 
 
 async def answer(
-    desk: Desk, job: RespondJob, *, voice: Voice | None, priority: Priority = "std", timeout_s: float
+    desk: Desk,
+    job: RespondJob,
+    *,
+    voice: Voice | None,
+    priority: Priority = "std",
+    timeout_s: float,
+    idle_s: float | None = None,
 ) -> AsyncGenerator[TurnEvent, None]:
     """Yield what happens in a turn, `Ended` last; closing the generator stops the tokens and the speech.
 
-    With `voice` the answer is spoken by a synthesizer; a model that speaks itself is given its voice by the job.
-    Raises the errors of the jobs, and `Failure` when an answer that was begun is lost and the job may not restart.
+    After each `idle_s` seconds without anything comes a `Paused`. With `voice` the answer is spoken by a synthesizer; a
+    model that speaks itself is given its voice by the job. Raises the errors of the jobs, and `Failure` when an answer
+    that was begun is lost and the job may not restart.
     """
     turn = _Turn(desk, job, voice=voice, priority=priority, timeout_s=timeout_s)
     task = asyncio.create_task(turn.run(), name=f"turn-{job.id}")
     try:
         while not (task.done() and turn.events.empty()):
-            if (event := await turn.events.get()) is not None:
+            try:
+                async with asyncio.timeout(idle_s if turn.events.empty() else None):
+                    event = await turn.events.get()
+            except TimeoutError:
+                event = Paused()
+            if event is not None:
                 yield event
         await task
     finally:
@@ -93,8 +105,9 @@ class _Turn:
                         await self._sound(data)
                     case OutputEvent(kind="outcome", data=data):
                         reply = Reply.model_validate(result_of(Outcome.model_validate_json(data)))
-                        await self._put_down(self._sentences.finish())
-                        await self._script.close()
+                        if self._voice is not None:
+                            await self._put_down(self._sentences.finish())
+                            await self._script.close()
                         return reply
         raise Failure("The answer ended before its result.")
 
@@ -109,16 +122,16 @@ class _Turn:
         self._begun = True
         if delta.text:
             await self.events.put(Wrote(delta.text, delta.logprobs))
-            await self._put_down(self._sentences.feed(delta.text))
+            if self._voice is not None:
+                await self._put_down(self._sentences.feed(delta.text))
         if delta.refusal:
             await self.events.put(Refused(delta.refusal))
         if delta.tool_calls:
             await self.events.put(Called(delta.tool_calls))
 
     async def _put_down(self, sentences: list[str]) -> None:
-        if self._voice is not None:
-            for sentence in sentences:
-                await self._script.write(sentence)
+        for sentence in sentences:
+            await self._script.write(sentence)
 
     async def _speak(self, script: Script, voice: Voice) -> None:
         sound = speak(self._desk, script, voice, priority=self._priority, timeout_s=self._timeout_s)
