@@ -1,19 +1,21 @@
 """The running platform: one that the tests start, or the one that `ANTIPHON_TEST_BASE_URL` names.
 
 That one needs two keys, `ANTIPHON_TEST_API_KEY` and `ANTIPHON_TEST_OTHER_API_KEY`, its bus at `REDIS_URL`, and
-`ANTIPHON_EGRESS_ALLOW` for this machine's loopback, where the tests receive webhooks.
+`ANTIPHON_EGRESS_ALLOW` for this machine's loopback, where the tests receive webhooks. Tests that need more of it than
+a client sees, as other doors or a language model that fails as it is told, are for the tests' own platform alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -22,27 +24,31 @@ import pytest
 
 from antiphon.models import WeightStore
 from antiphon.settings import default_cache_dir
+from tests.contract.chat_models import PEER_KEY_ENV, UPSTREAM_KEY, UPSTREAM_KEY_ENV, models_file
+from tests.contract.chat_replicas import Replica, replica
+from tests.contract.chat_upstream import ScriptedUpstream, scripted
 from tests.contract.collector import Collector, collecting
 
 READY_S = 180.0
 STOP_S = 60.0
 LOOPBACK = "127.0.0.0/8,::1/128"
 API_VERSION = "2025-04-01-preview"
-_MODELS = """
-[deployments]
-"my whisper" = "whisper-1"
-"my voice" = "tts-1"
-"""
 
 
 @dataclass(frozen=True)
 class Served:
-    """Where the platform listens, and the keys that open it: each is a tenant of its own."""
+    """Where the platform listens, and the keys that open it: each is a tenant of its own.
+
+    `state` and `environment` are those of its processes, and `second_port` is where its second door is to be, when
+    the tests have started it.
+    """
 
     root_url: str
     api_key: str
     other_api_key: str
     state: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    second_port: int = 0
 
     @property
     def base_url(self) -> str:
@@ -54,6 +60,16 @@ class Served:
         """Where its bus is."""
         return f"unix://{self.state}/server/server.sock" if self.state else os.environ["REDIS_URL"]
 
+    def door_environment(self) -> dict[str, str]:
+        """Return what another door of it is started with."""
+        if self.state is None:
+            pytest.skip("another door of a platform can be opened only by who has started it")
+        return {
+            **self.environment,
+            "REDIS_URL": self.redis_url,
+            "ANTIPHON_BLOB_URL": f"file://{self.state}/blobs",
+        }
+
 
 @pytest.fixture(scope="session")
 def collector() -> Iterator[Collector]:
@@ -63,7 +79,16 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Served]:
+def scripted_upstream() -> Iterator[ScriptedUpstream]:
+    """The server behind some of the platform's language models."""
+    with scripted() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def platform(
+    tmp_path_factory: pytest.TempPathFactory, collector: Collector, scripted_upstream: ScriptedUpstream
+) -> Iterator[Served]:
     if url := os.environ.get("ANTIPHON_TEST_BASE_URL"):
         yield Served(
             url.rstrip("/").removesuffix("/v1"),
@@ -74,17 +99,27 @@ def platform(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> 
     # Paths of sockets are short.
     state = tmp_path_factory.mktemp("state")
     models = tmp_path_factory.mktemp("models") / "models.toml"
-    models.write_text(_MODELS)
-    served = Served(f"http://127.0.0.1:{free_port()}", "sk-contract-0123456789", "sk-contract-other-0123456789", state)
+    port, second_port, nobodys_port = free_ports(3)
+    models.write_text(
+        models_file(
+            upstream_url=scripted_upstream.base_url,
+            peer_url=f"http://127.0.0.1:{second_port}/v1",
+            nowhere_url=f"http://127.0.0.1:{nobodys_port}/v1",
+        )
+    )
+    api_key, other_api_key = "sk-contract-0123456789", "sk-contract-other-0123456789"
     environment = {name: value for name, value in os.environ.items() if name != "REDIS_URL"} | {
-        "ANTIPHON_PORT": served.root_url.rpartition(":")[2],
+        "ANTIPHON_PORT": str(port),
         "ANTIPHON_STATE_DIR": str(state),
-        "ANTIPHON_API_KEYS": f"{served.api_key},{served.other_api_key}",
+        "ANTIPHON_API_KEYS": f"{api_key},{other_api_key}",
         "ANTIPHON_EGRESS_ALLOW": LOOPBACK,
         "ANTIPHON_MODELS_FILE": str(models),
+        UPSTREAM_KEY_ENV: UPSTREAM_KEY,
+        PEER_KEY_ENV: other_api_key,
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "200",
     }
+    served = Served(f"http://127.0.0.1:{port}", api_key, other_api_key, state, environment, second_port)
     log = state.parent / f"{state.name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -121,11 +156,26 @@ def await_ready(served: Served, process: subprocess.Popen[bytes], log: Path) -> 
     pytest.fail(f"the platform did not start: {said}\n{log.read_text()}", pytrace=False)
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on."""
+    with contextlib.ExitStack() as probes:
+        opened = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [probe.getsockname()[1] for probe in opened]
+
+
+@pytest.fixture(scope="session")
+def second_door(platform: Served) -> Iterator[Replica]:
+    """Another door of the platform, which some of its models ask as they would ask any server."""
+    with replica(platform.second_port, platform.door_environment()) as door:
+        yield door
+
+
+@pytest.fixture(scope="session")
+def upstream(platform: Served, scripted_upstream: ScriptedUpstream) -> ScriptedUpstream:
+    """The scripted server, where the platform knows it."""
+    if platform.state is None:
+        pytest.skip("the scripted server is behind models of the tests' own platform alone")
+    return scripted_upstream
 
 
 @pytest.fixture
