@@ -23,9 +23,9 @@ from tests.bench.platform import Door, platform
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-NAMES = ("bus", "queues", "memory", "http", "throughput", "replicas", "fairness", "oversubscription", "resume")
-_ALL = {"transcriber": 1, "translator": 1, "synthesizer": 1}
-_TRANSCRIBER = {"transcriber": 1, "translator": 0, "synthesizer": 0}
+NAMES = ("bus", "queues", "memory", "http", "throughput", "replicas", "fairness", "oversubscription", "resume", "chat")
+_ALL = {"transcriber": 1, "translator": 1, "synthesizer": 1, "responder": 0}
+_TRANSCRIBER = {"transcriber": 1, "translator": 0, "synthesizer": 0, "responder": 0}
 
 
 def main() -> int:
@@ -82,6 +82,10 @@ async def _part(name: str, folder: Path, door: Door | None, *, quick: bool) -> l
 
         async with _platform_at(door, folder / name, _ALL) as reached:
             return await overhead.measure(reached, folder, quick=quick)
+    if name == "chat":
+        from tests.bench import chat
+
+        return await chat.measure(folder / name, quick=quick)
     if name == "resume":
         from tests.bench import resume
 
