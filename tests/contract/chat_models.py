@@ -15,7 +15,7 @@ PEER_KEY_ENV = "CONTRACT_PEER_KEY"
 SCRIPTED = {
     ECHO: "echo",
     "up-slow": "echo+style-slow:60",
-    "up-slower": "echo+style-slow:250",
+    "up-slower": "echo+style-slow:500",
     "up-endless": "style-slow:25+style-long:4000",
     "up-hears": "echo",
     "up-vocal-long": "style-long:3000",

@@ -44,7 +44,7 @@ def await_idle(server: PlatformServer, *, within_s: float) -> None:
 
 
 def test_speech_begins_before_the_text_ends(http: httpx.Client, capsys: pytest.CaptureFixture[str]) -> None:
-    text = "This is first. After that there is more to be said, and no hurry at all, so that it takes its time."
+    text = "Yes. And then there is more to be said at the end."
     started = time.monotonic()
     texts_s, sounds_s, chunks = [], [], []
     body = {"model": "up-slower", "messages": [says(text)], "stream": True, **voiced("pcm16")}
@@ -60,11 +60,11 @@ def test_speech_begins_before_the_text_ends(http: httpx.Client, capsys: pytest.C
             if (delta.get("audio") or {}).get("data"):
                 sounds_s.append(now_s)
     assert Streamed(chunks).transcript == f"You said: {text}"
-    assert seconds_of(Streamed(chunks).pcm, "pcm16") > 5
+    assert seconds_of(Streamed(chunks).pcm, "pcm16") > 2
     with capsys.disabled():
         print(f"\nfirst text {texts_s[0]:.2f} s, first audio {sounds_s[0]:.2f} s, last text {texts_s[-1]:.2f} s")
     assert sounds_s[0] < texts_s[-1]
-    assert len(sounds_s) > 4
+    assert len(sounds_s) > 2
 
 
 @pytest.mark.parametrize("sound", [{}, voiced("pcm16")], ids=["written", "spoken"])
