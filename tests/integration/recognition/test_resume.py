@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -19,25 +15,10 @@ from antiphon.schemas import Progress, RecognitionOptions, TranscribeJob, Transc
 from antiphon.settings import BlobSettings, BusSettings
 from tests.integration.recognition.clips import wav_of
 from tests.integration.recognition.conftest import Bench, Desk
-from tests.servers import Server, programs, running
+from tests.servers import programs, running
+from tests.workers import worker
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
-
-ROOT = Path(__file__).parents[3]
-
-
-@contextmanager
-def transcriber(server: Server) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a transcriber of its own until left."""
-    environment = os.environ | {"REDIS_URL": server.url, "ANTIPHON_LEASE": "PT2S", "ANTIPHON_BACKOFF": "PT0.05S"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "services.transcriber"], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 async def test_the_successor_of_a_killed_worker_goes_on_at_its_last_window(bench: Bench, reading: Path) -> None:
@@ -48,7 +29,7 @@ async def test_the_successor_of_a_killed_worker_goes_on_at_its_last_window(bench
     whole = await bench.transcriber.transcript(undisturbed, desk)
     windows = sum(kind == "progress" for kind, _ in desk.events)
 
-    with running(programs()["valkey"]) as server, transcriber(server) as first:
+    with running(programs()["valkey"]) as server, worker("transcriber", server) as first:
         settings = BusSettings(redis_url=server.url)
         async with Bus.open(settings) as bus, open_blobs(BlobSettings(), bus.values) as blobs, bus.caller() as caller:
             job = TranscribeJob(
@@ -69,7 +50,7 @@ async def test_the_successor_of_a_killed_worker_goes_on_at_its_last_window(bench
                         if before[-1] > whole.duration / 2 and first.poll() is None:
                             first.kill()
                             first.wait()
-                            successors.enter_context(transcriber(server))
+                            successors.enter_context(worker("transcriber", server))
                 outcome = await call.outcome()
 
     assert outcome.result is not None

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psutil
@@ -19,10 +17,10 @@ from antiphon.schemas import Message, Reply, ReplyDelta, ReplyOptions, RespondJo
 from antiphon.settings import BusSettings
 from tests.eventually import eventually
 from tests.servers import Server, programs
+from tests.workers import worker
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
-ROOT = Path(__file__).parents[3]
 MODELS = """
 [defaults]
 respond = "qwen2.5-coder-0.5b"
@@ -48,24 +46,9 @@ async def caller(server: Server) -> AsyncIterator[Caller]:
         yield caller
 
 
-@contextmanager
-def responder(server: Server, models: Path) -> Iterator[subprocess.Popen[bytes]]:
+def responder(server: Server, models: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """Run a responder of its own until left."""
-    environment = os.environ | {
-        "REDIS_URL": server.url,
-        "ANTIPHON_MODELS_FILE": str(models),
-        "ANTIPHON_LEASE": "PT2S",
-        "ANTIPHON_BACKOFF": "PT0.05S",
-        "ANTIPHON_PARALLEL": "2",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "services.responder"], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    return worker("responder", server, ANTIPHON_MODELS_FILE=str(models), ANTIPHON_PARALLEL="2")
 
 
 def asked(text: str, **options: object) -> RespondJob:
