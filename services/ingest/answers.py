@@ -31,7 +31,6 @@ Answer = Callable[[RunningJob, Send], Coroutine[Any, Any, None]]
 """Waits for a job and sends what it gives."""
 
 _LOG = logging.getLogger("antiphon.ingest")
-_FOREVER_S = float("inf")
 
 
 class JobResponse(Response):
@@ -95,7 +94,7 @@ def streamed_audio(audio_format: AudioFormat) -> Answer:
         headers = [(b"content-type", MEDIA_TYPES[audio_format].encode())]
         started = False
         try:
-            async with aclosing(job.events(idle_s=_FOREVER_S)) as events:
+            async with aclosing(job.events()) as events:
                 async for event in events:
                     match event:
                         case OutputEvent(kind="reset") if started:

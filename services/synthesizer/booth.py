@@ -11,6 +11,7 @@ from typing import Self
 
 from antiphon.audio.samples import Samples
 from antiphon.errors import InvalidValue
+from antiphon.models import find_voice
 from antiphon.schemas import Priority
 from services.synthesizer.engines import Synthesizer
 from services.synthesizer.turns import Turns
@@ -38,8 +39,7 @@ class Booth:
             if voice not in engine.voices():
                 raise InvalidValue(f"model {model}: voice {name} is to be {voice}, which the engine does not have")
         self.engine = engine
-        self._names = tuple(voices)
-        self._voices = {name.lower(): voice for name, voice in voices.items()}
+        self._voices = voices
         self._turns = Turns()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"speak-{model}")
 
@@ -56,10 +56,7 @@ class Booth:
 
     def voice(self, name: str) -> str:
         """Return the engine's name for a voice. Raises `InvalidValue`, listing the known ones."""
-        voice = self._voices.get(name.lower())
-        if voice is None:
-            raise InvalidValue(f"Unknown voice '{name}'. This model has: {', '.join(self._names)}.", param="voice")
-        return voice
+        return find_voice(self._voices, name)
 
     @contextmanager
     def guest(self, priority: Priority) -> Iterator[Guest]:

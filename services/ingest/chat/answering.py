@@ -16,8 +16,8 @@ from antiphon.audio.sound_file import SoundFile
 from antiphon.dialogue.events import Ended, Paused, Restarted, Sounded, TurnEvent
 from antiphon.dialogue.speaking import Voice
 from antiphon.dialogue.turn import answer
-from antiphon.errors import AntiphonError, Failure, InvalidValue
-from antiphon.models import Model
+from antiphon.errors import AntiphonError, Failure
+from antiphon.models import Model, find_voice
 from antiphon.schemas import AudioFormat, AudioPart, RespondJob
 from services.ingest.answers import fail_stream
 from services.ingest.chat.conversation import messages_of, recall_answers
@@ -60,10 +60,8 @@ class Chat:
         catalogue = self.platform.catalogue
         speaker = catalogue.resolve(self.model.spoken_by or catalogue.default("synthesize"), "synthesize")
         known = speaker.options.get("voices")
-        if known and spoken.voice.lower() not in {name.lower() for name in known}:
-            raise InvalidValue(
-                f"Unknown voice '{spoken.voice}'. This model has: {', '.join(known)}.", param="audio.voice"
-            )
+        if known:
+            find_voice(known, spoken.voice, param="audio.voice")
         return Voice(model=speaker.name, name=spoken.voice, tenant=self.tenant)
 
 
@@ -112,7 +110,8 @@ class ChatResponse(Response):
                 case Restarted():
                     sound = self._sound_file()
                 case Ended():
-                    return await self._keep(event, turn, sound)
+                    await self._remember(event)
+                    return await self._whole(event, turn, sound)
         raise Failure("The answer ended before it was whole.")
 
     async def _stream(self, send: Send) -> None:
@@ -128,7 +127,9 @@ class ChatResponse(Response):
                     if sound is not None and isinstance(event, Sounded):
                         await asyncio.to_thread(sound.feed, event.pcm)
                     if isinstance(event, Ended):
-                        await self._keep(event, turn, sound)
+                        await self._remember(event)
+                        if self._chat.request.store:
+                            await self._whole(event, turn, sound)
                     for chunk in chunks(event):
                         await stream.emit(chunk)
         except AntiphonError as error:
@@ -181,17 +182,27 @@ class ChatResponse(Response):
         audio_format: AudioFormat = "pcm" if spoken.format == "pcm16" else spoken.format
         return SoundFile(audio_format)
 
-    async def _keep(self, event: Ended, turn: Turn, sound: SoundFile | None) -> dict[str, object]:
-        """Remember what was said, store the completion if that was asked for, and return it."""
-        chat, platform = self._chat, self._chat.platform
+    async def _remember(self, event: Ended) -> None:
+        """Keep what was said, for a later turn that refers to it."""
+        if self._spoken is not None and _is_spoken(event):
+            remembered, tenant = self._chat.platform.remembered, self._chat.tenant
+            await remembered.remember(self._spoken.id, event.reply.text, tenant=tenant)
+
+    async def _whole(self, event: Ended, turn: Turn, sound: SoundFile | None) -> dict[str, object]:
+        """Return the completion in one piece, stored if that was asked for."""
+        chat = self._chat
         audio = None
-        if self._spoken is not None and (event.reply.text or event.speech_s):
-            await platform.remembered.remember(self._spoken.id, event.reply.text, tenant=chat.tenant)
+        if self._spoken is not None and _is_spoken(event):
             data = await asyncio.to_thread(sound.finish) if sound is not None else b""
             audio = AnswerAudio(self._spoken.id, data, self._spoken.expires_at, event.reply.text)
         usage = usage_of(event.reply, heard_s=turn.heard_s, speech_s=event.speech_s)
         # Minutes of sound take a while to be put into base64.
         whole = await asyncio.to_thread(self._completion.whole, event.reply, usage=usage, audio=audio)
         if chat.request.store:
-            await platform.stored.put(whole, tenant=chat.tenant, body=chat.request.body, metadata=chat.request.metadata)
+            stored = chat.platform.stored
+            await stored.put(whole, tenant=chat.tenant, body=chat.request.body, metadata=chat.request.metadata)
         return whole
+
+
+def _is_spoken(event: Ended) -> bool:
+    return bool(event.reply.text or event.speech_s)

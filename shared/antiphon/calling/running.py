@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -52,7 +53,7 @@ class RunningJob:
         self.ended = True
         return result_of(outcome)
 
-    async def events(self, *, idle_s: float) -> AsyncGenerator[OutputEvent | None, None]:
+    async def events(self, *, idle_s: float = math.inf) -> AsyncGenerator[OutputEvent | None, None]:
         """Yield the job's output events, and None after each `idle_s` seconds without one.
 
         Raises `DeadlineExceeded`, `Unavailable`, `Failure` when the stream ends before its outcome.

@@ -24,8 +24,6 @@ MOST_CHARACTERS = 400
 MOST_WAITING = 64
 """Sentences that wait to be spoken; then the writing waits."""
 
-_FOREVER_S = float("inf")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Voice:
@@ -109,7 +107,7 @@ async def _speak(
     heard = skip = 0
     async with (
         running(desk, job, priority=priority, timeout_s=timeout_s) as current,
-        aclosing(current.events(idle_s=_FOREVER_S)) as events,
+        aclosing(current.events()) as events,
     ):
         async for event in events:
             match event:

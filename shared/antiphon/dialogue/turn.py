@@ -17,8 +17,6 @@ from antiphon.failures import first_error
 from antiphon.schemas import Outcome, Priority, Reply, ReplyDelta, RespondJob
 from antiphon.speech import SentenceStream
 
-_FOREVER_S = float("inf")
-
 READ_AHEAD = 16
 """Events that are held for a slow listener. Then the turn waits, and what it waits for stays on the bus."""
 
@@ -67,10 +65,7 @@ class _Turn:
         self._voice = voice
         self._priority: Priority = priority
         self._timeout_s = timeout_s
-        self._begun = False
-        self._sound_bytes = 0
-        self._sentences = SentenceStream()
-        self._script = Script()
+        self._clear()
 
     async def run(self) -> None:
         """Work until the answer is whole. Raises the first error."""
@@ -86,10 +81,10 @@ class _Turn:
                 self.events.put_nowait(None)
 
     async def _write(self, group: asyncio.TaskGroup) -> Reply:
-        speaking = self._begin(group)
+        speaking = self._begin_to_speak(group)
         async with (
             running(self._desk, self._job, priority=self._priority, timeout_s=self._timeout_s) as current,
-            aclosing(current.events(idle_s=_FOREVER_S)) as events,
+            aclosing(current.events()) as events,
         ):
             async for event in events:
                 match event:
@@ -97,7 +92,8 @@ class _Turn:
                         if not self._job.restart:
                             raise Failure("The answer was broken off and cannot be continued. Please try again.")
                         await end([speaking] if speaking else [])
-                        speaking = self._begin(group)
+                        self._clear()
+                        speaking = self._begin_to_speak(group)
                         await self.events.put(Restarted())
                     case OutputEvent(kind="delta", data=data):
                         await self._pass_on(ReplyDelta.model_validate_json(data))
@@ -111,11 +107,13 @@ class _Turn:
                         return reply
         raise Failure("The answer ended before its result.")
 
-    def _begin(self, group: asyncio.TaskGroup) -> asyncio.Task[None] | None:
+    def _clear(self) -> None:
         self._begun = False
         self._sound_bytes = 0
         self._sentences = SentenceStream()
         self._script = Script()
+
+    def _begin_to_speak(self, group: asyncio.TaskGroup) -> asyncio.Task[None] | None:
         return None if self._voice is None else group.create_task(self._speak(self._script, self._voice))
 
     async def _pass_on(self, delta: ReplyDelta) -> None:

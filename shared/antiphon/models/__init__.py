@@ -3,5 +3,6 @@
 from antiphon.models.catalogue import Catalogue, Model, PublicModel
 from antiphon.models.manifest import Manifest
 from antiphon.models.store import WeightStore
+from antiphon.models.voices import find_voice
 
-__all__ = ["Catalogue", "Manifest", "Model", "PublicModel", "WeightStore"]
+__all__ = ["Catalogue", "Manifest", "Model", "PublicModel", "WeightStore", "find_voice"]
