@@ -142,8 +142,11 @@ async def test_a_cancelled_caller_leaves_its_place_in_the_queue(tmp_path: Path) 
 async def test_many_callers_share_few_decoders(keep: Keep) -> None:
     path = keep(SHORT)
     async with DecoderPool(size=2) as pool:
+        await pool.warm()
+        decoders = pool.pids
         assert await asyncio.gather(*(decoded_samples(pool, path) for _ in range(50))) == [16_000] * 50
-        assert len(pool.pids) == 2
+        assert pool.pids == decoders
+        assert len(decoders) == 2
 
 
 async def test_decoders_start_only_when_they_are_needed(keep: Keep) -> None:
