@@ -74,15 +74,37 @@ class Edge:
     at: int
 
 
+@dataclass(frozen=True)
+class GateState:
+    """What a gate remembers, for another one that is to go on from here."""
+
+    frames: int = 0
+    onset: int | None = None
+    silence: int | None = None
+    told: bool = False
+
+
 class SpeechGate:
     """Takes one probability after the other; tells the edges, without padding."""
 
-    def __init__(self, options: GateOptions) -> None:
+    def __init__(self, options: GateOptions, state: GateState | None = None) -> None:
+        """Begin anew, or where another gate was."""
+        state = state or GateState()
         self._options = options
-        self._frames = 0
-        self._onset: int | None = None
-        self._silence: int | None = None
-        self._told = False
+        self._frames = state.frames
+        self._onset = state.onset
+        self._silence = state.silence
+        self._told = state.told
+
+    @property
+    def state(self) -> GateState:
+        """What this gate remembers."""
+        return GateState(self._frames, self._onset, self._silence, self._told)
+
+    @property
+    def quiet(self) -> int:
+        """How many samples of silence there are since the last voice of who speaks."""
+        return 0 if self._silence is None else self.position - self._silence
 
     @property
     def position(self) -> int:

@@ -12,6 +12,7 @@ from antiphon.schemas import (
     Message,
     Outcome,
     Progress,
+    RealtimeJob,
     Reply,
     ReplyDelta,
     ReplyOptions,
@@ -57,6 +58,11 @@ JOBS: dict[Kind, Job] = {
             Message(role="user", content=(TextPart(text="What is the capital of Norway?"),)),
         ),
         options=ReplyOptions(max_tokens=100),
+    ),
+    "realtime": RealtimeJob(
+        id="sess_4Jh2kQ0pZc7VxT1nRb9Ls",
+        created_ms=_AT_MS,
+        session={"type": "transcription", "id": "sess_4Jh2kQ0pZc7VxT1nRb9Ls"},
     ),
     "webhook": WebhookJob(
         id="evt_0f8fad5bd9cb469fa16570867728950e",

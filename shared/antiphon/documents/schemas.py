@@ -10,9 +10,11 @@ from antiphon.schemas import (
     JobEvent,
     Outcome,
     Progress,
+    RealtimeJob,
     Reply,
     ReplyDelta,
     RespondJob,
+    SessionEnd,
     Speech,
     SynthesizeJob,
     TranscribeJob,
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-JOBS: tuple[type[Schema], ...] = (TranscribeJob, TranslateJob, SynthesizeJob, RespondJob, WebhookJob)
-RESULTS: tuple[type[Schema], ...] = (Transcript, Speech, Reply)
+JOBS: tuple[type[Schema], ...] = (TranscribeJob, TranslateJob, SynthesizeJob, RespondJob, RealtimeJob, WebhookJob)
+RESULTS: tuple[type[Schema], ...] = (Transcript, Speech, Reply, SessionEnd)
 OUTPUT: tuple[type[Schema], ...] = (Delta, ReplyDelta, Progress)
 PUBLIC: tuple[type[Schema], ...] = (*JOBS, Outcome, ErrorInfo, *RESULTS, *OUTPUT, JobEvent)
 """What producers write and read."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ import httpcore
 import httpx
 
 from antiphon.egress.network import Resolve, SystemResolver, VettedNetwork
-from antiphon.egress.replies import Fetched, Headers, Reply, read_headers, retry_after_s
+from antiphon.egress.replies import Fetched, Headers, Reply, Streamed, read_headers, retry_after_s
 from antiphon.egress.rules import EgressBlocked, EgressRules
 from antiphon.errors import InvalidValue, Unavailable
 
@@ -102,6 +102,24 @@ class Egress:
         duration_ms = round((time.monotonic() - started_s) * 1000)
         return Reply(status_code=status or 0, headers=received, body=bytes(body), duration_ms=duration_ms)
 
+    @asynccontextmanager
+    async def stream(
+        self, method: str, url: str, *, headers: Mapping[str, str], content: bytes, idle_s: float
+    ) -> AsyncIterator[Streamed]:
+        """Ask for something whose answer is read as it comes, however long that takes; a redirect is an answer.
+
+        `idle_s` is how long the host may be silent, in seconds. Raises `InvalidValue` and `EgressBlocked` for the URL,
+        `Unavailable` when there is no answer, also while its body is read.
+        """
+        target = self._rules.check_url(url)
+        async with (
+            self._ask(method, target, headers=headers, content=content, idle_s=idle_s) as response,
+            _pieces(response) as pieces,
+        ):
+            yield Streamed(
+                status_code=response.status, headers=read_headers(response.headers), pieces=_told_pieces(pieces)
+            )
+
     async def fetch(
         self, url: str, sink: Sink, *, max_bytes: int, timeout_s: float = FETCH_TIMEOUT_S, param: str | None = None
     ) -> Fetched:
@@ -147,7 +165,7 @@ class Egress:
         # What arrives compressed could grow without bound when it is unpacked.
         common["Accept-Encoding"] = "identity"
         timeout = {"connect": CONNECT_TIMEOUT_S, "read": idle_s, "write": idle_s, "pool": idle_s}
-        try:
+        with _told(param):
             async with self._pools[target.scheme].stream(
                 method,
                 url,
@@ -156,17 +174,30 @@ class Egress:
                 extensions={"timeout": timeout},
             ) as response:
                 yield response
-        except EgressBlocked:
-            raise EgressBlocked(param=param) from None
-        except httpcore.ConnectTimeout as error:
-            raise Unavailable("The host of the URL cannot be reached.", param=param) from error
-        except httpcore.TimeoutException as error:
-            raise Unavailable(_SILENT, param=param) from error
-        except httpcore.ConnectError as error:
-            problem = "has no certificate that is trusted" if _distrusted(error) else "cannot be reached"
-            raise Unavailable(f"The host of the URL {problem}.", param=param) from error
-        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-            raise Unavailable("The host of the URL broke off the connection.", param=param) from error
+
+
+@contextmanager
+def _told(param: str | None = None) -> Iterator[None]:
+    """Raise what goes wrong with a host as errors that a caller may be told."""
+    try:
+        yield
+    except EgressBlocked:
+        raise EgressBlocked(param=param) from None
+    except httpcore.ConnectTimeout as error:
+        raise Unavailable("The host of the URL cannot be reached.", param=param) from error
+    except httpcore.TimeoutException as error:
+        raise Unavailable(_SILENT, param=param) from error
+    except httpcore.ConnectError as error:
+        problem = "has no certificate that is trusted" if _distrusted(error) else "cannot be reached"
+        raise Unavailable(f"The host of the URL {problem}.", param=param) from error
+    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+        raise Unavailable("The host of the URL broke off the connection.", param=param) from error
+
+
+async def _told_pieces(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    with _told():
+        async for piece in pieces:
+            yield piece
 
 
 def _pool(network: VettedNetwork, tls: ssl.SSLContext) -> httpcore.AsyncConnectionPool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,6 +24,15 @@ class Reply:
     def retry_after_s(self) -> float | None:
         """Seconds after which the host wants to be asked again, if it says so."""
         return retry_after_s(self.headers, now=datetime.now(UTC))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Streamed:
+    """An answer whose body is still coming; reading it raises `Unavailable`."""
+
+    status_code: int
+    headers: Headers
+    pieces: AsyncIterator[bytes]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -124,6 +124,15 @@ class RespondJob(Job):
     stream: bool = True
 
 
+class RealtimeJob(Job):
+    """One live session, from its beginning to its end. Its id is the session's; its streams are written by the door."""
+
+    kind: Literal["realtime"] = "realtime"
+    session: dict[str, Any] = Field(description="the whole session object to begin with, in the GA shape")
+    locked: bool = Field(default=False, description="refuse changes of the session by its client")
+    announce: bool = False
+
+
 class WebhookJob(Job):
     """One event on its way to one receiver."""
 
@@ -145,6 +154,7 @@ JOB_SCHEMAS: dict[Kind, type[Job]] = {
     "translate": TranslateJob,
     "synthesize": SynthesizeJob,
     "respond": RespondJob,
+    "realtime": RealtimeJob,
     "webhook": WebhookJob,
 }
 """The schema of the jobs of each lane."""

@@ -156,6 +156,16 @@ class Delivered(Schema):
     duration_ms: int
 
 
+class SessionEnd(Schema):
+    """The result of a `realtime` job: why the session ended, and what it held."""
+
+    reason: str
+    duration_s: float
+    heard_s: float = Field(default=0.0, description="seconds of audio that were received")
+    spoken_s: float = Field(default=0.0, description="seconds of audio that were sent")
+    responses: int = 0
+
+
 class Outcome(Schema):
     """How a job ended. Exactly one is ever visible for a job id."""
 

@@ -1,0 +1,1 @@
+"""The tools of MCP servers: which need approval, and how they are listed and called."""
