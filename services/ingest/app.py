@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from antiphon.errors import AntiphonError, InvalidRequest
@@ -21,6 +21,7 @@ from services.ingest import (
     routes_health,
     routes_jobs,
     routes_models,
+    routes_realtime,
     routes_speech,
     routes_webhooks,
 )
@@ -72,15 +73,17 @@ def assemble(platform: Platform, keyring: Keyring, *, stopping: asyncio.Event | 
         app.include_router(routes_completions.router, prefix=prefix)
         app.include_router(routes_jobs.router, prefix=prefix)
         app.include_router(routes_models.router, prefix=prefix)
+        app.include_router(routes_realtime.router, prefix=prefix)
     for prefix in ("/v1", "/openai/v1", "/openai/v1/dashboard"):
         app.include_router(routes_webhooks.router, prefix=prefix)
     app.include_router(routes_speech.router)
     app.include_router(_dated(), prefix="/openai", dependencies=[Depends(_require_api_version)])
+    app.add_api_websocket_route("/{path:path}", _refuse_socket)
     app.add_exception_handler(AntiphonError, _on_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     # The last one added is the outermost.
-    app.add_middleware(Authentication, keyring=keyring)
+    app.add_middleware(Authentication, keyring=keyring, find_secret=platform.client_secrets.find)
     app.add_middleware(
         BodyGuard,
         limit_bytes=platform.settings.max_upload_bytes,
@@ -99,12 +102,17 @@ def _dated() -> APIRouter:
     router.include_router(routes_audio.router, prefix="/deployments/{deployment:path}")
     router.include_router(routes_chat.router, prefix="/deployments/{deployment:path}")
     router.include_router(routes_models.router)
+    router.include_router(routes_realtime.dated_router)
     return router
 
 
-async def _require_api_version(request: Request) -> None:
-    if not is_api_version(request.query_params.get("api-version")):
+async def _require_api_version(connection: HTTPConnection) -> None:
+    if not is_api_version(connection.query_params.get("api-version")):
         raise RouteNotFound("Resource not found")
+
+
+async def _refuse_socket(websocket: WebSocket) -> None:
+    raise RouteNotFound(f"Invalid URL (WebSocket {websocket.scope['path']})")
 
 
 async def _on_error(request: Request, error: Exception) -> Response:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from antiphon.errors import InvalidApiKey, InvalidValue
+from antiphon.errors import AntiphonError, InvalidApiKey, InvalidValue
 from services.ingest.errors import error_response
+from services.ingest.realtime.handshake import keys_of_upgrade, without_keys
+from services.ingest.realtime.secrets import Pinned
 from services.ingest.surface import surface_of
 
 _HASHED = re.compile(r"sha256:([0-9a-f]{64})")
 _GUARDED = ("/v1/", "/openai/", "/speechtotext/")
 _SIGNED = "/speechtotext/content/"
 """Links that carry their own permission."""
+_CALLS = re.compile(r"/realtime(/translations)?/calls$")
+"""Where browsers come with their client secret besides WebSockets."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,11 @@ class Principal:
     """Who is calling."""
 
     tenant: str
+    pinned: Pinned | None = None
+    """The session that a client secret is good for, and nothing else."""
+
+
+FindSecret = Callable[[str], Awaitable[Pinned | None]]
 
 
 def tenant_of(request: Request) -> str:
@@ -64,21 +74,37 @@ class Keyring:
 class Authentication:
     """ASGI middleware that leaves the `Principal` in `scope["principal"]` or answers 401."""
 
-    def __init__(self, app: ASGIApp, *, keyring: Keyring) -> None:
+    def __init__(self, app: ASGIApp, *, keyring: Keyring, find_secret: FindSecret | None = None) -> None:
+        """`find_secret` is asked about keys to live sessions that are not on the keyring."""
         self._app = app
         self._keyring = keyring
+        self._find_secret = find_secret
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request pass when any of its keys is known."""
-        if scope["type"] == "http" and is_guarded(scope["path"]):
-            keys = presented_keys(Headers(scope=scope))
-            principals = [principal for key in keys if (principal := self._keyring.find(key))]
-            if not principals:
-                refusal = error_response(InvalidApiKey(_refusal(keys)), surface_of(scope["path"]))
-                await refusal(scope, receive, send)
+        if scope["type"] in ("http", "websocket") and is_guarded(scope["path"]):
+            try:
+                scope["principal"] = await self._principal(scope)
+            except AntiphonError as error:
+                await error_response(error, surface_of(scope["path"]))(scope, receive, send)
                 return
-            scope["principal"] = principals[0]
         await self._app(scope, receive, send)
+
+    async def _principal(self, scope: Scope) -> Principal:
+        """Return whose request it is. Raises `InvalidApiKey`, and `Unavailable` where only the bus could tell."""
+        keys = presented_keys(Headers(scope=scope))
+        if scope["type"] == "websocket":
+            keys += keys_of_upgrade(scope["query_string"], scope["subprotocols"])
+            # From here on nobody sees the key in the URL: not a log, not a trace, not a handler.
+            scope["query_string"] = without_keys(scope["query_string"])
+        for key in keys:
+            if principal := self._keyring.find(key):
+                return principal
+        if self._find_secret and (scope["type"] == "websocket" or _CALLS.search(scope["path"])):
+            for key in keys:
+                if pinned := await self._find_secret(key):
+                    return Principal(pinned.tenant, pinned)
+        raise InvalidApiKey(_refusal(keys))
 
 
 def is_guarded(path: str) -> bool:

@@ -6,6 +6,7 @@ import logging
 import secrets
 import time
 import uuid
+from http import HTTPStatus
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -14,9 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from antiphon.errors import Failure
 from services.ingest.errors import error_response
 from services.ingest.surface import Surface, surface_of
-from services.ingest.tracing import record_status, server_span
+from services.ingest.tracing import method_of, record_status, server_span
 
 _LOG = logging.getLogger("antiphon.ingest")
+_OPENINGS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
 _QUIET = frozenset({"/healthz", "/readyz"})
 
 
@@ -29,7 +31,7 @@ class Envelope:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         scope["path"] = scope["path"].removeprefix(self._path_prefix)
@@ -49,7 +51,7 @@ class Envelope:
                 if scope["path"] not in _QUIET:
                     _LOG.info(
                         "%s %s %s %.0f ms %s",
-                        scope["method"],
+                        method_of(scope),
                         scope["path"],
                         "abandoned" if exchange.abandoned else exchange.status,
                         exchange.elapsed_ms,
@@ -75,8 +77,8 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         """Send on, with the headers that every answer has."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
+        if message["type"] in _OPENINGS:
+            self.status = message.get("status", HTTPStatus.SWITCHING_PROTOCOLS)
             headers = MutableHeaders(raw=message.setdefault("headers", []))
             headers["x-request-id"] = self.request_id
             headers["openai-version"] = "2020-10-01"

@@ -11,7 +11,7 @@ from typing import cast
 from starlette.requests import Request
 
 from antiphon.blobs import Blobs, open_blobs
-from antiphon.bus import Bus, Caller
+from antiphon.bus import Bus, Caller, SessionDoor
 from antiphon.calling import Aftercare, Desk
 from antiphon.egress import EgressRules
 from antiphon.models import Catalogue
@@ -19,6 +19,10 @@ from antiphon.webhooks import Deliveries, Endpoints
 from services.ingest.chat.heard import HeardRecordings
 from services.ingest.chat.remembered import RememberedAnswers
 from services.ingest.chat.stored import StoredCompletions
+from services.ingest.realtime.live import LiveSessions
+from services.ingest.realtime.secret_orders import SecretOrders
+from services.ingest.realtime.secrets import ClientSecrets
+from services.ingest.realtime.sessions import Sessions
 from services.ingest.settings import IngestSettings
 
 
@@ -32,6 +36,7 @@ class Platform:
     caller: Caller
     blobs: Blobs
     aftercare: Aftercare
+    session_door: SessionDoor
 
     @cached_property
     def desk(self) -> Desk:
@@ -62,6 +67,32 @@ class Platform:
         return StoredCompletions(index, self.bus.values, self.blobs, chat, now_ms=self.bus.now_ms)
 
     @cached_property
+    def sessions(self) -> Sessions:
+        """What live sessions begin with."""
+        return Sessions(self.catalogue, self.settings.realtime)
+
+    @cached_property
+    def live(self) -> LiveSessions:
+        """The live sessions whose sockets are at this process."""
+        return LiveSessions(
+            door=self.session_door,
+            bus=self.bus,
+            caller=self.caller,
+            aftercare=self.aftercare,
+            settings=self.settings.realtime,
+        )
+
+    @cached_property
+    def client_secrets(self) -> ClientSecrets:
+        """Keys for browsers."""
+        return ClientSecrets(self.bus.values, now_ms=self.bus.now_ms)
+
+    @cached_property
+    def secret_orders(self) -> SecretOrders:
+        """How keys for browsers are asked for."""
+        return SecretOrders(self.sessions, self.client_secrets, beta_served=self.settings.realtime.realtime_beta)
+
+    @cached_property
     def egress(self) -> EgressRules:
         """Which URLs callers may name."""
         return EgressRules.of(self.settings.egress)
@@ -84,9 +115,18 @@ async def open_platform(settings: IngestSettings, catalogue: Catalogue) -> Async
         Bus.open(settings.bus) as bus,
         open_blobs(settings.blobs, bus.values) as blobs,
         bus.caller() as caller,
+        bus.session_door() as session_door,
         Aftercare() as aftercare,
     ):
-        yield Platform(settings=settings, catalogue=catalogue, bus=bus, caller=caller, blobs=blobs, aftercare=aftercare)
+        yield Platform(
+            settings=settings,
+            catalogue=catalogue,
+            bus=bus,
+            caller=caller,
+            blobs=blobs,
+            aftercare=aftercare,
+            session_door=session_door,
+        )
 
 
 def platform_of(request: Request) -> Platform:

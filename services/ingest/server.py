@@ -12,11 +12,18 @@ import uvicorn
 from fastapi import FastAPI
 
 from antiphon.errors import Unavailable
+from services.ingest.realtime.frames import MAX_MESSAGE_BYTES
+from services.ingest.realtime.protocol import LiveProtocol
 from services.ingest.settings import IngestSettings
 
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 75
 """Longer than common clients and proxies keep idle connections, so that it is never us who closes under a request."""
+
+
+_PING_S = 20.0
+_PONG_S = 45.0
+"""Longer than the bus may be away: a connection that is not read meanwhile cannot show that its peer is alive."""
 
 
 class _Server(uvicorn.Server):
@@ -40,7 +47,12 @@ async def serve_http(app: FastAPI, settings: IngestSettings, *, listener: socket
     config = uvicorn.Config(
         app,
         http="httptools",
-        ws="none",
+        ws=LiveProtocol,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_ping_interval=_PING_S,
+        ws_ping_timeout=_PONG_S,
+        # Sound in base64 does not get smaller by it, and a connection takes 300 KB more.
+        ws_per_message_deflate=False,
         lifespan="off",
         access_log=False,
         log_config=None,

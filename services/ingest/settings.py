@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr
 from antiphon.schemas import Kind
 from antiphon.settings import BlobSettings, BusSettings, EgressSettings, Settings
 from services.ingest.chat.settings import ChatSettings
+from services.ingest.realtime.settings import RealtimeSettings
 from services.ingest.speech.settings import SpeechSettings
 
 MAX_UPLOAD_BYTES = 26_214_400
@@ -24,6 +25,7 @@ class IngestSettings(Settings):
     egress: EgressSettings = Field(default_factory=EgressSettings)
     speech: SpeechSettings = Field(default_factory=SpeechSettings)
     chat: ChatSettings = Field(default_factory=ChatSettings)
+    realtime: RealtimeSettings = Field(default_factory=RealtimeSettings)
     models_file: Path | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
@@ -33,7 +35,7 @@ class IngestSettings(Settings):
     """Keys that are let in, separated by commas: in clear, or as `sha256:` and 64 hex digits."""
     strict: bool = False
     """Refuse what the hosted models refuse, although the local ones could do it."""
-    lanes: tuple[Kind, ...] = ("transcribe", "translate", "synthesize", "respond")
+    lanes: tuple[Kind, ...] = ("transcribe", "translate", "synthesize", "respond", "realtime")
     """Kinds of work that must have a worker before this service calls itself ready."""
     max_upload_bytes: int = Field(default=MAX_UPLOAD_BYTES, ge=1)
     request_timeout: timedelta = timedelta(seconds=600)

@@ -16,11 +16,18 @@ _TRACER = trace.get_tracer("antiphon.ingest")
 def server_span(scope: Scope) -> Iterator[trace.Span]:
     """Make a span current for the time of a request; jobs submitted meanwhile carry its context."""
     parent = propagate.extract(dict(Headers(scope=scope)))
-    attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
+    method = method_of(scope)
+    attributes = {"http.request.method": method, "url.path": scope["path"]}
     with _TRACER.start_as_current_span(
-        f"{scope['method']} {scope['path']}", context=parent, kind=trace.SpanKind.SERVER, attributes=attributes
+        f"{method} {scope['path']}", context=parent, kind=trace.SpanKind.SERVER, attributes=attributes
     ) as span:
         yield span
+
+
+def method_of(scope: Scope) -> str:
+    """Return the method of a request; a WebSocket begins as a GET."""
+    method: str = scope.get("method", "GET")
+    return method
 
 
 def record_status(span: trace.Span, status: int) -> None:

@@ -124,10 +124,11 @@ class Conversation:
         """The first position of the input that may still be asked for."""
         return self._turns.audio_from
 
-    @property
-    def output_format(self) -> str:
-        """What the client is sent sound in."""
-        output = self._stage.core.session["audio"].get("output") or {}
+    def sound_format(self, response_id: str | None) -> str:
+        """Return what the sound of a response is sent in."""
+        response = self._stage.core.responses.get(response_id or "")
+        settings = response.settings if response is not None else self._stage.core.session
+        output = settings["audio"].get("output") or {}
         return str((output.get("format") or {}).get("type", "audio/pcm"))
 
     @property

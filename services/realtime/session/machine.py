@@ -35,9 +35,8 @@ class Machine(Protocol):
         """The first position of the input that may still be asked for."""
         ...
 
-    @property
-    def output_format(self) -> str:
-        """What the client is sent sound in: `audio/pcm`, `audio/pcmu` or `audio/pcma`."""
+    def sound_format(self, response_id: str | None) -> str:
+        """Return what the sound of a response is sent in: `audio/pcm`, `audio/pcmu` or `audio/pcma`."""
         ...
 
     def step(self, happening: Happening, now_ms: int) -> Effects:

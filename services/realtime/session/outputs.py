@@ -125,9 +125,7 @@ class Outputs:
         else:
             item.wire["error"] = error
         outcome = "completed" if error is None else "failed"
-        self._stage.emit(
-            f"response.mcp_call.{outcome}", output_index=output.index, item_id=output.item_id
-        )
+        self._stage.emit(f"response.mcp_call.{outcome}", output_index=output.index, item_id=output.item_id)
         self._end(response, output, item)
 
     def resume(self, response: Response) -> None:
@@ -218,9 +216,7 @@ class Outputs:
 
     def _run(self, response: Response, output: Output, item: Item) -> None:
         output.running = True
-        self._stage.emit(
-            "response.mcp_call.in_progress", output_index=output.index, item_id=output.item_id
-        )
+        self._stage.emit("response.mcp_call.in_progress", output_index=output.index, item_id=output.item_id)
         self._toolbox.call(item)
 
     def _is_spoken_on(self, response: Response, output: Output) -> bool:

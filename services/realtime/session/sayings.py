@@ -120,6 +120,8 @@ class Sayings:
 
     def resume(self, response: Response) -> None:
         """Order again what was under way."""
+        if self._stage.facts.speaks:
+            return
         for number, saying in enumerate(response.sayings):
             if not saying.done:
                 self._order(response, number, saying)

@@ -110,7 +110,6 @@ class Output:
     pcm_bytes: int = 0
     """Sound of it so far, as PCM at 24 kHz."""
 
-
     @property
     def begun(self) -> bool:
         """Whether the client has been told of it."""

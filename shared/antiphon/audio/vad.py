@@ -6,6 +6,7 @@ them side by side is twice as fast and not the same: frames near the threshold f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,16 @@ class VoiceModel:
 
     def step(self, window: Samples, state: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
         """Return the probability of voice in `window`, shape (576,), and the state to give to the next step."""
-        probability, state = self._session.run(None, {"input": window[np.newaxis], "state": state, "sr": self._rate})
-        return float(probability[0, 0]), state
+        probabilities, state = self.steps(window[np.newaxis], state)
+        return float(probabilities[0]), state
+
+    def steps(self, windows: Samples, states: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the probability of voice in each of n `windows`, shape (n, 576), and the states after this step.
+
+        States have the shape (2, n, 128). A step of twenty costs as much as four alone.
+        """
+        probabilities, states = self._session.run(None, {"input": windows, "state": states, "sr": self._rate})
+        return probabilities[:, 0], states
 
 
 class VoiceDetector:
@@ -52,10 +61,29 @@ class VoiceDetector:
 
     def step(self, frame: Samples) -> float:
         """Return the probability, 0 to 1, that there is voice in `frame`, shape (512,), the next 32 ms."""
-        self._window[:_CONTEXT_SAMPLES] = self._window[FRAME_SAMPLES:]
-        self._window[_CONTEXT_SAMPLES:] = frame
+        self._shift(frame)
         probability, self._state = self._model.step(self._window, self._state)
         return probability
+
+    def _shift(self, frame: Samples) -> None:
+        self._window[:_CONTEXT_SAMPLES] = self._window[FRAME_SAMPLES:]
+        self._window[_CONTEXT_SAMPLES:] = frame
+
+
+def step_together(model: VoiceModel, detectors: Sequence[VoiceDetector], frames: Sequence[Samples]) -> list[float]:
+    """Let each detector take its next frame, all in one step of the model; return what each would have said alone.
+
+    The detectors are different ones, at least one, and of this model.
+    """
+    if len(detectors) == 1:
+        return [detectors[0].step(frames[0])]
+    for detector, frame in zip(detectors, frames, strict=True):
+        detector._shift(frame)
+    windows = np.stack([detector._window for detector in detectors])
+    probabilities, states = model.steps(windows, np.concatenate([detector._state for detector in detectors], axis=1))
+    for at, detector in enumerate(detectors):
+        detector._state = states[:, at : at + 1]
+    return [float(probability) for probability in probabilities]
 
 
 def voice_probabilities(model: VoiceModel, samples: Samples) -> list[float]:

@@ -11,6 +11,9 @@ from antiphon.bus.lanes import JobView, LaneView
 from antiphon.bus.policy import RetryPolicy
 from antiphon.bus.registry import Journal, Registry
 from antiphon.bus.replies import OutputEvent
+from antiphon.bus.session_door import SessionDoor, SessionLine
+from antiphon.bus.session_host import HeldSession, SessionHost
+from antiphon.bus.sessions import InputKind, OutputKind, SessionInput, SessionLost, SessionOutput
 from antiphon.bus.settlement import Settled
 from antiphon.bus.values import Values
 from antiphon.bus.work import GivenUp, Handler, Postponed, Work
@@ -27,15 +30,24 @@ __all__ = [
     "FollowedEvent",
     "GivenUp",
     "Handler",
+    "HeldSession",
     "Index",
+    "InputKind",
     "JobView",
     "Journal",
     "LaneKeys",
     "LaneView",
     "OutputEvent",
+    "OutputKind",
     "Postponed",
     "Registry",
     "RetryPolicy",
+    "SessionDoor",
+    "SessionHost",
+    "SessionInput",
+    "SessionLine",
+    "SessionLost",
+    "SessionOutput",
     "Settled",
     "Values",
     "Work",

@@ -22,6 +22,8 @@ from antiphon.bus.outbox import Outbox
 from antiphon.bus.records import Records
 from antiphon.bus.registry import Journal, Registry, shared_secret
 from antiphon.bus.scripts import SCRIPTS, Scripts
+from antiphon.bus.session_door import SessionDoor
+from antiphon.bus.session_host import SessionHost
 from antiphon.bus.values import Values
 from antiphon.schemas import Job, Kind
 from antiphon.settings import process_name
@@ -141,6 +143,25 @@ class Bus:
             yield caller
         finally:
             await caller.close()
+
+    def session_door(self, *, refresh_s: float = 30.0, longest_pause_s: float = 0.01) -> SessionDoor:
+        """Return what writes the input and reads the output of live sessions whose clients are at this process.
+
+        `async with` runs it. It says every `refresh_s` that they are still there; with many sessions it lets up to
+        `longest_pause_s` pass between two rounds, so that more goes with each.
+        """
+        return SessionDoor(
+            self.redis, self.scripts, process_name(), refresh_s=refresh_s, longest_pause_s=longest_pause_s
+        )
+
+    def session_host(self, *, refresh_s: float = 30.0, longest_pause_s: float = 0.01) -> SessionHost:
+        """Return what holds live sessions in this process: reads their input, writes their output and snapshots.
+
+        `async with` runs it. A door that has said nothing for two and a half times `refresh_s` counts as dead.
+        """
+        return SessionHost(
+            self.redis, self.scripts, process_name(), refresh_s=refresh_s, longest_pause_s=longest_pause_s
+        )
 
     @asynccontextmanager
     async def serve(

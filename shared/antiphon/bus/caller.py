@@ -36,6 +36,8 @@ _IDEMPOTENCY_S = 24 * 3600
 _CANCEL_MS = 24 * 3600 * 1000
 _LOOK_S = 5.0
 """How often a waiting caller looks at the result itself, in case its reply was lost with a server's memory."""
+_LOOK_AGAIN_S = 0.25
+"""The same for a job whose reply goes to the process that has submitted it before."""
 _LATE_S = 2.0
 """How long after the deadline the worker's own word on it is awaited."""
 
@@ -74,12 +76,13 @@ class Call:
         self._reply = reply
         self._follower: Follower | None = None
         self._listening = False
+        self._look_s = _LOOK_S
 
     async def outcome(self) -> Outcome:
         """Wait for the end. Raises `DeadlineExceeded` when the deadline has passed and no worker says so."""
         try:
             while not self._reply.done():
-                await asyncio.wait([self._reply], timeout=_LOOK_S)
+                await asyncio.wait([self._reply], timeout=self._look_s)
                 if not self._reply.done():
                     await self._look()
             return Outcome.model_validate_json(self._reply.result())
@@ -88,8 +91,11 @@ class Call:
             if self._follower is not None and not self._listening:
                 self._reader.unfollow(self._follower)
 
-    async def events(self) -> AsyncIterator[OutputEvent]:
-        """Yield the output of a streamed job; the last event has the kind `outcome`. Then the output is deleted."""
+    async def events(self, *, keep: bool = False) -> AsyncIterator[OutputEvent]:
+        """Yield the output of a streamed job; the last event has the kind `outcome`.
+
+        Then, or when the reader leaves, the output is deleted, unless a successor of the reader may need it: `keep`.
+        """
         follower = self._follower
         if follower is None:
             raise ValueError("the job is not streamed")
@@ -113,7 +119,13 @@ class Call:
         finally:
             self._reader.unfollow(follower)
             self._reader.forget(self.job_id, self._reply)
-            self._caller.scripts.outbox.send("UNLINK", follower.key)
+            if not keep:
+                self.discard_output()
+
+    def discard_output(self) -> None:
+        """Delete the output of a streamed job: nobody reads it any more."""
+        if self._follower is not None:
+            self._caller.scripts.outbox.send("UNLINK", self._follower.key)
 
     async def cancel(self) -> None:
         """Ask for the job to be stopped; nothing happens when it has ended. Raises `Unavailable`."""
@@ -129,10 +141,14 @@ class Call:
         """Begin to read the output; called before the job is published."""
         self._follower = self._reader.follow(self.job_id)
 
+    def join(self) -> None:
+        """Note that the job was submitted before: its reply goes elsewhere."""
+        self._look_s = _LOOK_AGAIN_S
+
     async def _await_events(self, follower: Follower) -> None:
         try:
             # Not wait_for: it may swallow a cancellation that comes together with the event.
-            async with asyncio.timeout(_LOOK_S):
+            async with asyncio.timeout(self._look_s):
                 await follower.arrived.wait()
         except TimeoutError:
             # The output ends with the outcome; only the loss of the stream itself can keep it from us.
@@ -176,18 +192,29 @@ class Caller:
         self._tasks: list[asyncio.Task[None]] = []
         self._tracing = tracing_enabled()
 
-    async def submit(self, job: Job, *, priority: Priority = "std", expires_in_s: float | None = None) -> Call:
-        """Put a job on its lane and wait for nothing but its admission. Raises `Overloaded` or `Unavailable`."""
+    async def submit(
+        self, job: Job, *, priority: Priority = "std", expires_in_s: float | None = None, resume: bool = False
+    ) -> Call:
+        """Put a job on its lane and wait for nothing but its admission. Raises `Overloaded` or `Unavailable`.
+
+        With `resume` nothing is done twice when a process dies between submitting and hearing: while the result is kept
+        the id is on the lane once, and whoever submits it with `resume` again joins it wherever it is, its output from
+        the beginning. Leave the output to a successor then: `events(keep=True)`.
+        """
         reader = self._reader(job.kind)
         call = Call(self, job, reader, reader.expect(job.id), expires_in_s=expires_in_s)
         if job.stream:
             call.follow()
             reader.wake()
         try:
-            await self.publish(job, priority=priority, reply=self._name, expires_in_s=expires_in_s)
+            admitted = await self.publish(
+                job, priority=priority, reply=self._name, expires_in_s=expires_in_s, once=resume
+            )
         except BaseException:
             call.abandon()
             raise
+        if admitted.known:
+            call.join()
         return call
 
     async def publish(
@@ -199,23 +226,32 @@ class Caller:
         idempotency_key: str | None = None,
         expires_in_s: float | None = None,
         request: JobRequest | None = None,
+        once: bool = False,
     ) -> Admitted:
-        """Put a job on its lane, unless the same key stands for an earlier one.
+        """Put a job on its lane, unless the same key stands for an earlier one, or its id does and that is `once` only.
 
         `expires_in_s` is the deadline by the server's clock. With `request` a record is made in the same step. Accepted
         means durable. Raises `Overloaded` when the backlog is full, `Unavailable` when the bus is.
         """
+        if once and idempotency_key:
+            raise ValueError("a job with an idempotency key is known by that")
         keys = LaneKeys(job.kind)
         stream = keys.jobs(priority)
+        mark, mark_s = stream, 0
+        if once:
+            mark, mark_s = keys.once(job.id), job.keep_s
+        elif idempotency_key:
+            mark, mark_s = keys.idempotency(job.tenant, idempotency_key), _IDEMPOTENCY_S
         names = (
             stream,
-            keys.idempotency(job.tenant, idempotency_key) if idempotency_key else stream,
+            mark,
             keys.record(job.id) if request else stream,
             keys.listing(job.tenant) if request else stream,
             keys.promised(priority),
         )
         data = job.model_dump_json().encode()
-        rate = self._pace.rate(job.kind)
+        # A session lasts as long as its client likes: how many have ended says nothing about the next one's turn.
+        rate = 0.0 if job.kind == "realtime" else self._pace.rate(job.kind)
         with producer_span(job.kind, job.id) if self._tracing else nullcontext():
             envelope = self._envelope(data, reply)
             expires_in_ms = _milliseconds(expires_in_s)
@@ -225,7 +261,7 @@ class Caller:
                 group=GROUP,
                 limit=self._limit(priority, rate),
                 job_id=job.id,
-                dedupe_s=_IDEMPOTENCY_S if idempotency_key else 0,
+                dedupe_s=mark_s,
                 expires_in_ms=expires_in_ms,
                 rate=rate,
                 record_s=job.keep_s + expires_in_ms // 1000 if request else 0,

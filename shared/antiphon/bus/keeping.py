@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from antiphon.bus.attempts import Held
-from antiphon.bus.connection import BLOCK_MS, newest_id, pairs_of
+from antiphon.bus.connection import BLOCK_MS, TRANSIENT, newest_id, pairs_of
 from antiphon.bus.deliveries import Delivery, Pace
 from antiphon.bus.keys import GROUP, LaneKeys
 from antiphon.bus.line import Line
@@ -77,6 +77,7 @@ class Keeper:
         self._reclaim_now.set()
         self._cursors = ["0-0", "0-0", "0-0"]
         self._owed = False
+        self._away_since_s: float | None = None
         self._heard: bytes | None = None
 
     async def renew(self) -> None:
@@ -105,6 +106,7 @@ class Keeper:
             async with asyncio.timeout(lease_s / 4 * (0.75 + random.random() / 2)):  # noqa: S311
                 await self._reclaim_now.wait()
         self._reclaim_now.clear()
+        await self._let_the_living_renew(lease_s)
         async with self._taking:
             free = self._slots - len(self._held)
             if free <= 0:
@@ -112,12 +114,24 @@ class Keeper:
                 return
             lease_ms = int(lease_s * 1000)
             room = self._bulk_room()
-            cursors, taken = await self._scripts.run(
-                "reclaim", self._keys.streams, GROUP, self._consumer, lease_ms, free, *self._cursors, room
-            )
+            try:
+                cursors, taken = await self._scripts.run(
+                    "reclaim", self._keys.streams, GROUP, self._consumer, lease_ms, free, *self._cursors, room
+                )
+            except TRANSIENT:
+                self._away_since_s = self._away_since_s or time.monotonic()
+                raise
             self._cursors = [cursor.decode() for cursor in cursors]
             for lane, entry, flat, deliveries in taken:
                 self._begin(Delivery(lane - 1, entry, pairs_of(flat), deliveries))
+
+    async def _let_the_living_renew(self, lease_s: float) -> None:
+        """Wait when the server is back after an absence in which leases have run out though their holders live."""
+        if self._away_since_s is not None:
+            await self._scripts.outbox.call("PING")
+            if time.monotonic() - self._away_since_s > lease_s / 2:
+                await asyncio.sleep(lease_s / 2)
+            self._away_since_s = None
 
     def free_slot(self) -> None:
         """Note that a job has ended: what could not be taken over before, for want of a slot, is looked for now."""

@@ -85,6 +85,10 @@ class LaneKeys:
         """Job id that an idempotency key stands for, with a TTL."""
         return f"dedupe:{{{self.kind}}}:{tenant}:{key}"
 
+    def once(self, job_id: str) -> str:
+        """Mark of a job that is on its lane only once, with a TTL."""
+        return f"once:{{{self.kind}}}:{job_id}"
+
     @property
     def events(self) -> str:
         """Stream of what became of jobs, for consumer groups; trimmed behind the slowest of them."""
@@ -109,3 +113,38 @@ class LaneKeys:
     def promised(self, priority: Priority) -> str:
         """Sorted set of places promised to refused callers, scored by the millisecond they are due, with a TTL."""
         return f"promised:{{{self.kind}}}:{priority}"
+
+
+@dataclass(frozen=True)
+class SessionKeys:
+    """The keys of one live session, each with a TTL that its writer refreshes."""
+
+    session_id: str
+
+    @cached_property
+    def input(self) -> str:
+        """Stream of what the client has sent; trimmed by who holds the session."""
+        return self._name("in")
+
+    @cached_property
+    def output(self) -> str:
+        """Stream of what the client is sent; trimmed by its door."""
+        return self._name("out")
+
+    @cached_property
+    def state(self) -> str:
+        """Hash of the snapshot from which a successor goes on."""
+        return self._name("state")
+
+    @cached_property
+    def pen(self) -> str:
+        """Token of the attempt that may write the output and the snapshot, and the number of its last commit."""
+        return self._name("pen")
+
+    def _name(self, part: str) -> str:
+        return f"session:{{realtime}}:{self.session_id}:{part}"
+
+
+def session_wake(name: str) -> str:
+    """Return the stream by which a process interrupts its own read of live sessions, with a TTL."""
+    return f"wake:{{realtime}}:{name}"

@@ -134,14 +134,15 @@ class ReplyReader:
         await self._line.close()
 
     async def _step(self) -> None:
-        followers = [follower for follower in self._followers.values() if not follower.full]
-        names = [self._stream, *(follower.key for follower in followers)]
-        ids = [self._last, *(follower.last for follower in followers)]
+        asked = {key: follower for key, follower in self._followers.items() if not follower.full}
+        names = [self._stream, *asked]
+        ids = [self._last, *(follower.last for follower in asked.values())]
         reply = await self._line.read("XREAD", "COUNT", _READ_AHEAD, "BLOCK", BLOCK_MS, "STREAMS", *names, *ids)
         for stream, entries in reply:
             if stream == self._stream:
                 self._answer(entries)
-            elif (follower := self._followers.get(stream)) is not None:
+            elif (follower := asked[stream]) is self._followers.get(stream):
+                # Not one that has come in its place meanwhile: that reads from the beginning.
                 for entry, fields in entries:
                     follower.last = entry
                     if not fields.keys() >= {b"kind", b"data", b"seq"}:

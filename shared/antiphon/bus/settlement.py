@@ -244,6 +244,8 @@ class Settler:
     async def leave(self) -> None:
         """Hand back all that this consumer still holds, and strike it off. Raises `redis.RedisError` or `OSError`."""
         names = (*self._keys.streams, self._keys.control, self._keys.workers)
+        # A server that has answered has seen the end of the reads that were cut off: it gives them nothing more.
+        await self._scripts.outbox.call("PING")
         await self._scripts.run("leave", names, GROUP, self._consumer)
 
     async def release(self, deliveries: Sequence[Delivery], *, begun: bool = False) -> None:

@@ -144,6 +144,8 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
     async def _guard(self, step: Callable[[], Awaitable[None]]) -> None:
         """Repeat a step until cancelled; back off while the server is away or the group is gone."""
         pause = 0.05
+        # Who is back after a lease has lost it.
+        longest = min(_MAX_PAUSE_S, self.settings.lease.total_seconds() / 4)
         while True:
             try:
                 await step()
@@ -159,7 +161,7 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
                 # A worker whose loops have died looks alive and does nothing.
                 logger.exception("a loop failed; it goes on", extra={"lane": self.kind})
             await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311
-            pause = min(pause * 2, _MAX_PAUSE_S)
+            pause = min(pause * 2, longest)
 
     async def _create_groups(self) -> None:
         for stream in self.keys.streams:

@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: it answers twice as soon, and reads the same when piped
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-WORKERS = ("transcriber", "translator", "synthesizer", "responder", "webhooks")
+WORKERS = ("transcriber", "translator", "synthesizer", "responder", "realtime", "webhooks")
 # Handed on whole rather than mounted: their own commands and options are read only when somebody asks for them.
 HANDED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -64,7 +64,7 @@ def up(
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the speech.")] = Path("out"),
 ) -> None:
-    """Start everything, speak, transcribe, translate and converse, show the result, and stop."""
+    """Start everything, speak, transcribe, translate, converse and talk live, show the result, and stop."""
     from antiphon.cli.demo import run  # noqa: PLC0415
 
     run(output=output)
@@ -134,6 +134,35 @@ def chat(  # noqa: PLR0917 - the command line's own order
     from antiphon.cli.chat import ChatOptions, chat  # noqa: PLC0415
 
     chat(text, ChatOptions(audio=audio, speak=speak, voice=voice, model=model, system=system))
+
+
+@app.command()
+def talk(  # noqa: PLR0917 - the command line's own order
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("--file", "-f", metavar="FILE", help="A recording to say, instead of the microphone; repeat it."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A .wav that the answers go into, instead of aloud.")
+    ] = None,
+    voice: Annotated[str, typer.Option("--voice", "-v", help="Who answers.")] = "marin",
+    model: Annotated[str, typer.Option("--model", "-m", help="Any name that the platform lists.")] = "gpt-realtime",
+    instructions: Annotated[str | None, typer.Option("--instructions", "-i", help="How it is to be answered.")] = None,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", help="Another platform than ANTIPHON_BASE_URL or the one here.")
+    ] = None,
+) -> None:
+    """Converse aloud with a language model, by microphone or with recordings."""
+    from antiphon.cli.failure import fail  # noqa: PLC0415
+
+    try:
+        from antiphon.cli.talk import TalkOptions, talk  # noqa: PLC0415
+        from antiphon.cli.talk_line import LineOptions  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        fail(f"the package {error.name} is missing: pip install 'antiphon[talk]'")
+
+    line = LineOptions(model=model, voice=voice, instructions=instructions)
+    talk(TalkOptions(line=line, files=tuple(files or ()), output=output, base_url=base_url))
 
 
 @app.command(add_help_option=False, context_settings=HANDED_ON)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from antiphon.cli.asking import ask, call_tool
+from antiphon.cli.asking import MANNER, ask, call_tool
 from antiphon.cli.callback import LOOPBACK, transcribe_later
 from antiphon.cli.failure import fail
 from antiphon.cli.up import say
@@ -45,7 +45,7 @@ we were all going direct to Heaven, we were all going direct the other way. In s
 present period, that some of its noisiest authorities insisted on its being received, for good or for evil, in the
 superlative degree of comparison only."""
 QUESTION = "What is the capital of France, and which river flows through it?"
-QUESTION_FILE, ANSWER_FILE = "question.wav", "answer.wav"
+QUESTION_FILE, ANSWER_FILE, LIVE_FILE = "question.wav", "answer.wav", "live.wav"
 QUESTION_VOICE, ANSWER_VOICE = "onyx", "nova"
 TOOL_QUESTION = "What is the weather in Oslo?"
 FOREIGN_CLIP, FOREIGN_LANGUAGE, FOREIGN_MEANING = "ja/konnichiwa_sekai", "Japanese", "Hello world."
@@ -88,7 +88,7 @@ def run(*, output: Path) -> None:
     except OSError as error:
         fail(f"{error.filename or output}: {error.strerror or error}")
     _show(steps)
-    say(f"The speech lies in {output.resolve()}: {SPEECH_FILE}, {QUESTION_FILE} and {ANSWER_FILE}")
+    say(f"The speech lies in {output.resolve()}: {SPEECH_FILE}, {QUESTION_FILE}, {ANSWER_FILE} and {LIVE_FILE}")
     if bad := [step.name for step in steps if not step.is_good]:
         fail(f"too much was heard wrongly: {', '.join(bad)}")
 
@@ -104,7 +104,11 @@ async def _demonstrate(store: WeightStore, *, output: Path) -> list[Step]:
                 async with openai.AsyncOpenAI(
                     base_url=f"{platform.root_url}/v1", api_key=platform.api_keys()[0], max_retries=0
                 ) as client:
-                    for part in (_go_around(client, store, speech=output / SPEECH_FILE), _converse(client, output)):
+                    for part in (
+                        _go_around(client, store, speech=output / SPEECH_FILE),
+                        _converse(client, output),
+                        _talk(client, output),
+                    ):
                         async for step in part:
                             say(f"  {step.name}: {step.result}")
                             steps.append(step)
@@ -161,6 +165,21 @@ async def _converse(client: AsyncOpenAI, output: Path) -> AsyncIterator[Step]:
     yield Step("call a tool", f"“{TOOL_QUESTION}” → {name}({json.dumps(arguments)})", clock.seconds)
 
 
+async def _talk(client: AsyncOpenAI, output: Path) -> AsyncIterator[Step]:
+    from antiphon.cli.talk_line import LineOptions  # noqa: PLC0415 - as openai
+    from antiphon.cli.talk_once import ask_live  # noqa: PLC0415
+    from antiphon.cli.talk_screen import describe  # noqa: PLC0415
+
+    question, answer = output / QUESTION_FILE, output / LIVE_FILE
+    clock = Clock()
+    options = LineOptions(voice=ANSWER_VOICE, instructions=MANNER)
+    said = await ask_live(client, question, options=options, answer=answer)
+    rate = word_error_rate(QUESTION, said.heard)
+    talked = f"“{said.heard}” → “{said.said}” ({describe(said.waits)})"
+    yield Step("talk live", talked, clock.seconds, rate, rate <= LARGEST_ERROR)
+    yield await _transcribe(client, "transcribe what was said", answer, said=said.said)
+
+
 async def _transcribe(client: AsyncOpenAI, name: str, path: Path, *, said: str) -> Step:
     clock = Clock()
     with path.open("rb") as file:
@@ -180,6 +199,7 @@ async def _platform(state: StateFolder, environ: Mapping[str, str]) -> AsyncIter
         translators=1,
         synthesizers=1,
         responders=1,
+        realtimes=1,
     )
     own = {name: value for name, value in environ.items() if name != "REDIS_URL"}
     own["ANTIPHON_EGRESS_ALLOW"] = LOOPBACK

@@ -21,6 +21,7 @@ LANES: dict[str, Kind] = {
     "translator": "translate",
     "synthesizer": "synthesize",
     "responder": "respond",
+    "realtime": "realtime",
 }
 SECRETS = ("ANTIPHON_API_KEYS", "ANTIPHON_API_KEY")
 

@@ -28,6 +28,7 @@ class PlatformSettings(BaseSettings):
     translators: int = Field(default=1, ge=0, le=64)
     synthesizers: int = Field(default=1, ge=0, le=64)
     responders: int = Field(default=1, ge=0, le=64)
+    realtimes: int = Field(default=2, ge=0, le=64)  # a live session goes on when the one that holds it dies
     webhooks: int = Field(default=1, ge=0, le=64)
     grace: timedelta = timedelta(seconds=30)  # the door's own: how long requests may go on
     drain: timedelta = timedelta(seconds=20)  # the workers' own: how long jobs may go on
@@ -45,6 +46,7 @@ class PlatformSettings(BaseSettings):
             "translator": self.translators,
             "synthesizer": self.synthesizers,
             "responder": self.responders,
+            "realtime": self.realtimes,
             "webhooks": self.webhooks,
         }
 

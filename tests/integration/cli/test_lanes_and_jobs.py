@@ -63,7 +63,7 @@ async def test_a_lane_says_how_late_it_is_and_who_works_on_it(shop: Shop) -> Non
         assert lane["oldest_s"] >= 0
         table = (await shop.command("lanes")).stdout.splitlines()
         assert table[0].split()[:3] == ["Lane", "Workers", "Busy"]
-        shown = ["transcribe", "translate", "synthesize", "respond", "webhook"]
+        shown = ["transcribe", "translate", "synthesize", "respond", "realtime", "webhook"]
         assert [line.split()[0] for line in table[1:]] == shown
         shop.release.set()
 

@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.integration
 
-SERVICES = ("ingest", "transcriber", "translator", "synthesizer", "responder")
+SERVICES = ("ingest", "transcriber", "translator", "synthesizer", "responder", "realtime")
 WORKERS = SERVICES[1:]
 
 

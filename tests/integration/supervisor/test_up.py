@@ -140,6 +140,24 @@ def test_a_spoken_question_is_answered_aloud_in_the_words_that_are_printed(up: U
     assert word_error_rate(said.stdout, heard.stdout) <= 0.25
 
 
+def test_questions_are_asked_and_answered_live(up: Up, tmp_path: Path) -> None:
+    questions = {"What is the capital of France?": "Paris", "What is the capital of Norway?": "Oslo"}
+    files = [tmp_path / f"{number}.mp3" for number in range(len(questions))]
+    for question, file in zip(questions, files, strict=True):
+        spoken = antiphon("speak", question, "-o", str(file), environ=up.environ)
+        assert spoken.returncode == 0, spoken.stderr
+    answers = tmp_path / "answers.wav"
+    words = ["talk", *(word for file in files for word in ("-f", str(file))), "-o", str(answers)]
+    said = antiphon(*words, "-i", "Answer in one short sentence.", environ=up.environ)
+    assert said.returncode == 0, said.stdout + said.stderr
+    turns = re.findall(r"^you     (.+)\nanswer  (.+)\n        end noticed after .+$", said.stdout, re.MULTILINE)
+    for (heard, answered), (question, wanted) in zip(turns, questions.items(), strict=True):
+        assert word_error_rate(question, heard) <= 0.25
+        assert wanted in answered
+    heard = antiphon("transcribe", str(answers), environ=up.environ).stdout
+    assert word_error_rate(" ".join(answer for _, answer in turns), heard) <= 0.25
+
+
 def test_several_files_are_written_and_a_bad_one_is_named(up: Up, samples: Path, tmp_path: Path) -> None:
     bad = tmp_path / "not-audio.wav"
     bad.write_text("not audio")
@@ -217,8 +235,8 @@ def test_a_killed_worker_and_a_killed_server_come_back(up: Up, samples: Path) ->
 
 
 def test_one_signal_ends_everything(up: Up) -> None:
-    children = list(up.children().values())
-    assert len(children) == 7
+    children = psutil.Process(up.process.pid).children()
+    assert len(children) == 9
     assert up.end(signal.SIGINT) == 0
     assert up.said[-2:] == ["stopped\n", ""]
     assert not any(child.is_running() for child in children)

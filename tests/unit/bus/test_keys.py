@@ -19,11 +19,14 @@ from antiphon.bus.clock import ServerClock
 from antiphon.bus.dead import DeadLetter, DeadLetters
 from antiphon.bus.deliveries import Delivery, Pace
 from antiphon.bus.keeping import Keeper
-from antiphon.bus.keys import LaneKeys
+from antiphon.bus.keys import LaneKeys, SessionKeys, session_wake
 from antiphon.bus.output import Output
 from antiphon.bus.policy import RetryPolicy
 from antiphon.bus.results import ResultsReader
 from antiphon.bus.scripts import SCRIPTS, Scripts
+from antiphon.bus.session_door import SessionDoor
+from antiphon.bus.session_host import SessionHost
+from antiphon.bus.sessions import SessionOutput
 from antiphon.bus.settlement import Settler
 from antiphon.bus.steps import Steps
 from antiphon.bus.wire import Envelope
@@ -54,6 +57,8 @@ class Recorder:
         "append": b"written",
         "renew": [[], []],
         "reclaim": [[b"0-0"] * 3, []],
+        "hold": [0, []],
+        "commit": [1, 0],
     }
 
     def __init__(self) -> None:
@@ -108,6 +113,7 @@ async def test_the_keys_of_every_script_share_a_slot(kind: Kind) -> None:
     caller = Caller(Redis(), scripts, settings, "me", clock=clock)
     await caller.publish(job, priority="bulk", idempotency_key="{x}y", request=JobRequest())
     await caller.publish(job)
+    await caller.publish(job, once=True)
     await caller.publish_many(kind, [b"{}"], expires_in_s=60)
     await caller.cancel(kind, job.id)
     await work.emit("delta", b"x")
@@ -124,7 +130,7 @@ async def test_the_keys_of_every_script_share_a_slot(kind: Kind) -> None:
     letter = DeadLetter("1-1", job.id, "x", 1, "hi", {b"data": b"{}"})
     await DeadLetters(cast("Any", None), scripts, kind).replay(letter)
     task = asyncio.ensure_future(asyncio.sleep(0))
-    held = {(1, b"1-1"): Running(delivery, cast("Any", task), job.id, work)}
+    running = {(1, b"1-1"): Running(delivery, cast("Any", task), job.id, work)}
     keeper = Keeper(
         redis=Redis(),
         scripts=scripts,
@@ -132,7 +138,7 @@ async def test_the_keys_of_every_script_share_a_slot(kind: Kind) -> None:
         settings=settings,
         consumer="c",
         slots=4,
-        held=held,
+        held=running,
         pace=Pace(),
         taking=asyncio.Lock(),
         begin=lambda _: None,
@@ -155,6 +161,14 @@ async def test_the_keys_of_every_script_share_a_slot(kind: Kind) -> None:
         with contextlib.suppress(Unavailable):
             await reader.read()
 
+    client = Redis()
+    held = await SessionHost(client, scripts, "p{q}", refresh_s=1, longest_pause_s=0).take("sess_{a}")
+    await held.commit([SessionOutput("event", b"{}")], {"a": b"b", "c": None}, trim_before=b"1-1")
+    held.end_for_the_door()
+    await held.finish()
+    line = SessionDoor(client, scripts, "p{q}", refresh_s=1, longest_pause_s=0).open("sess_{a}")
+    await line.write("event", b"{}")
+
     # Worded by the scripts that exist, so that a new one is not forgotten here.
     assert {name for name, _ in recorder.calls} >= set(_shas()) - {"take"}
     for name, used in recorder.calls:
@@ -162,6 +176,14 @@ async def test_the_keys_of_every_script_share_a_slot(kind: Kind) -> None:
     assert len(SCRIPTS) == len(_shas())
     take = (*keys.streams, keys.cancelled, keys.control)
     assert len({slot(key) for key in take}) == 1
+
+
+def test_the_keys_of_all_live_sessions_share_a_slot() -> None:
+    names = [session_wake("p{q}"), session_wake("r")]
+    for session in (SessionKeys("sess_a"), SessionKeys("{other}")):
+        names += [session.input, session.output, session.state, session.pen]
+    assert len({slot(name) for name in names}) == 1
+    assert len(names) == len(set(names))
 
 
 def test_the_slot_function_is_that_of_the_cluster_specification() -> None:
@@ -186,6 +208,7 @@ def test_no_two_kinds_of_key_have_the_same_name() -> None:
         keys.checkpoint("x"),
         keys.replies("x"),
         keys.idempotency("x", "y"),
+        keys.once("x"),
         keys.events,
         keys.record("x"),
         keys.listing("x"),

@@ -141,9 +141,14 @@ class MemoryBus:
             "translate": LaneCount(1),
             "synthesize": LaneCount(1),
             "respond": LaneCount(1),
+            "realtime": LaneCount(1),
         }
     )
     error: Exception | None = None
+    values: MemoryValues = field(default_factory=MemoryValues)
+
+    def now_ms(self) -> int:
+        return 1_790_000_000_000
 
     async def attended(self, kind: Kind) -> bool:
         return kind in self.workers
@@ -202,6 +207,7 @@ def open_door(tmp_path: Path) -> OpenDoor:
                 caller=caller,  # type: ignore[arg-type]
                 blobs=blobs,
                 aftercare=aftercare,
+                session_door=None,  # type: ignore[arg-type]
             )
             listener, stop = listen(settings), asyncio.Event()
             port = listener.getsockname()[1]

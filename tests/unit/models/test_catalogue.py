@@ -43,6 +43,8 @@ SPEECH_TO_TEXT = [
     "gpt-4o-transcribe-diarize",
     "gpt-4o-transcribe-diarize-2025-10-15",
     "whisper-base",
+    "gpt-realtime-whisper",
+    "gpt-live-transcribe",
 ]
 TEXT_TO_SPEECH = [
     "tts-1",
@@ -71,6 +73,26 @@ CHAT_WITH_AUDIO = [
     "qwen2.5-coder-1.5b",
     "qwen2.5-coder-0.5b",
 ]
+REALTIME = [
+    "gpt-realtime",
+    "gpt-realtime-2025-08-28",
+    "gpt-realtime-mini",
+    "gpt-realtime-mini-2025-10-06",
+    "gpt-realtime-mini-2025-12-15",
+    "gpt-realtime-1.5",
+    "gpt-realtime-2",
+    "gpt-realtime-2-2026-05-06",
+    "gpt-realtime-2.1",
+    "gpt-realtime-2.1-2026-07-07",
+    "gpt-realtime-2.1-mini",
+    "gpt-realtime-2.1-mini-2026-07-07",
+    "gpt-4o-realtime-preview",
+    "gpt-4o-realtime-preview-2024-10-01",
+    "gpt-4o-realtime-preview-2024-12-17",
+    "gpt-4o-realtime-preview-2025-06-03",
+    "gpt-4o-mini-realtime-preview",
+    "gpt-4o-mini-realtime-preview-2024-12-17",
+]
 
 
 def catalogue_with(folder: Path, text: str) -> Catalogue:
@@ -83,8 +105,8 @@ def catalogue_with(folder: Path, text: str) -> Catalogue:
     ("name", "kind"),
     [(n, "transcribe") for n in SPEECH_TO_TEXT]
     + [(n, "synthesize") for n in TEXT_TO_SPEECH]
-    + [(n, "respond") for n in CHAT_WITH_AUDIO]
-    + [(n, "translate") for n in ("whisper-1", "whisper", "whisper-base")],
+    + [(n, "respond") for n in CHAT_WITH_AUDIO + REALTIME]
+    + [(n, "translate") for n in ("whisper-1", "whisper", "whisper-base", "gpt-realtime-translate")],
 )
 def test_every_name_that_clients_send_is_served(name: str, kind: Kind) -> None:
     assert PACKAGED.resolve(name, kind).public.id == name
@@ -140,6 +162,9 @@ def test_strict_facts_of_the_hosted_models_are_kept() -> None:
     assert by_name["gpt-transcribe"].shutdown_date is None
     assert by_name["gpt-audio"].formats == ("wav", "aac", "mp3", "flac", "opus", "pcm16")
     assert by_name["gpt-4o-audio-preview"].shutdown_date == "2026-05-07"
+    assert by_name["gpt-realtime"].shutdown_date == "2027-01-20"
+    assert by_name["gpt-4o-realtime-preview"].shutdown_date == "2026-05-07"
+    assert by_name["gpt-realtime-2.1"].shutdown_date is None
     silent = {name for name, public in by_name.items() if not public.streams}
     assert silent == {"whisper-1", "whisper", "tts-1", "tts-1-hd", "tts", "tts-hd"}
     assert by_name["whisper-1"].usage == "duration"

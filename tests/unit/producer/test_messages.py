@@ -49,7 +49,7 @@ ENTRIES = sorted(FIRST.glob("*.txt"))
 SCHEMAS: dict[str, type[Schema]] = {schema.__name__: schema for schema in PUBLIC}
 
 TODAY: list[Schema] = [
-    *(job for kind, job in examples.JOBS.items() if kind != "webhook"),
+    *(job for kind, job in examples.JOBS.items() if kind not in ("webhook", "realtime")),
     TranscribeJob(
         audio={"uri": "https://example.com/a.wav"},
         model="whisper-1",

@@ -52,7 +52,8 @@ class Ledger:
         self._known = known
         self._sampled = sampled
         self._event_ids: set[str] = set()
-        self._seen: set[str] = set()
+        self.seen: set[str] = set()
+        """Kinds of events that came."""
         self.responses: dict[str, _Response] = {}
         """Those under way."""
         self._created: set[str] = set()
@@ -72,8 +73,8 @@ class Ledger:
         kind = event["type"]
         assert event["event_id"] not in self._event_ids, "an event_id twice"
         self._event_ids.add(event["event_id"])
-        if kind not in self._seen or self._rng.random() < self._sampled:
-            self._seen.add(kind)
+        if kind not in self.seen or self._rng.random() < self._sampled:
+            self.seen.add(kind)
             check_event(_as_sent(event))
         if self._committed is not None:
             assert kind == "conversation.item.added", f"{kind} between committed and its item"
@@ -102,7 +103,9 @@ class Ledger:
         elif kind == "response.done":
             self._finish(event["response"])
         elif kind.startswith("response.mcp_call."):
-            assert any(output.item_id == event["item_id"] for each in self.responses.values() for output in each.outputs)
+            assert any(
+                output.item_id == event["item_id"] for each in self.responses.values() for output in each.outputs
+            )
         else:
             response = self.responses.get(event["response_id"])
             assert response is not None, f"{kind} of a response that is not under way"
@@ -251,9 +254,10 @@ class Ledger:
         assert moment_ms >= self._clock_ms, "the input's clock goes back"
         self._clock_ms = moment_ms
 
-    def drop_turn(self) -> None:
-        """Turn detection is off: speech that has begun is not told to end."""
-        self._turn = None
+    def tune(self, detection: Event | None) -> None:
+        """Turn detection has changed: without it, speech that has begun is not told to end."""
+        if detection is None:
+            self._turn = None
 
 
 def _as_sent(event: Event) -> Event:
@@ -261,4 +265,3 @@ def _as_sent(event: Event) -> Event:
     told = {**event, "delta": base64.b64encode(delta).decode()} if isinstance(delta, bytes) else event
     sent: Event = orjson.loads(orjson.dumps(told))
     return sent
-

@@ -14,6 +14,7 @@ Event = dict[str, Any]
 WEATHER = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
 SERVER = {"type": "mcp", "server_label": "docs", "server_url": "https://example.com/mcp", "require_approval": "never"}
 ASKING_SERVER = {**SERVER, "server_label": "files", "require_approval": "always"}
+_PICTURE = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}
 _CLIP = base64.b64encode(bytes(9600)).decode()
 _JUNK: tuple[Any, ...] = (
     None, True, -1, 0, 1.5, 1e30, "", "x", "é" * 700, [], {}, [[]], {"": None}, ["a", 1],
@@ -86,7 +87,8 @@ class Client:
             hearing["turn_detection"] = pick((
                 None,
                 {"type": "server_vad", "silence_duration_ms": pick((64, 200, 500))},
-                {"type": "server_vad", "create_response": pick((True, False)), "interrupt_response": pick((True, False))},
+                {"type": "server_vad", "create_response": pick((True, False))},
+                {"type": "server_vad", "interrupt_response": pick((True, False))},
                 {"type": "server_vad", "idle_timeout_ms": pick((None, 5000)), "prefix_padding_ms": pick((0, 300))},
                 {"type": "semantic_vad", "eagerness": pick(("low", "medium", "high", "auto"))},
             ))  # fmt: skip
@@ -115,17 +117,19 @@ class Client:
         return {"type": "session.update", "session": session}
 
     def _say(self) -> Event:
-        return self._new({"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello there."}]})
+        return self._new(
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello there."}]}
+        )
 
     def _item(self) -> Event:
         part = {"type": "input_audio", "audio": _CLIP}
         if self._rng.random() < 0.5:
             part["transcript"] = "Hello."
         return self._new(self._rng.choice((
-            {"type": "message", "role": "system", "content": [{"type": "input_text", "text": "Be kind."}]},
+            {"type": "message", "role": "system", "content": [_text("Be kind.")]},
             {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Yes."}]},
-            {"type": "message", "role": "user", "content": [part, {"type": "input_text", "text": "What is this?"}]},
-            {"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": "data:image/png;base64,AA=="}]},
+            {"type": "message", "role": "user", "content": [part, _text("What is this?")]},
+            {"type": "message", "role": "user", "content": [_PICTURE]},
             {"type": "function_call", "call_id": "call_mine", "name": "get_weather", "arguments": "{}"},
         )))  # fmt: skip
 
@@ -158,7 +162,7 @@ class Client:
         if self._rng.random() < 0.4:
             return {"type": "response.create"}
         pick = self._rng.choice
-        message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Aside."}]}
+        message = {"type": "message", "role": "user", "content": [_text("Aside.")]}
         options: Event = {
             "conversation": pick(("auto", "none", "none")),
             "output_modalities": pick((["text"], ["audio"])),
@@ -176,6 +180,10 @@ class Client:
         if self._rng.random() < 0.6:
             return {"type": "response.cancel"}
         return {"type": "response.cancel", "response_id": self._pick(self.known.responses, "resp")}
+
+
+def _text(text: str) -> Event:
+    return {"type": "input_text", "text": text}
 
 
 def _broken(event: Event, rng: Random) -> Event:

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from antiphon.realtime.session_object import Defaults, Known, new_session
+from antiphon.realtime.session_object import Defaults, Known, SessionKind, new_session
 from antiphon.schemas import (
     ErrorInfo,
     RealtimeJob,
@@ -36,7 +36,7 @@ from tests.unit.realtime.session_ledger import Ledger
 from tests.unit.realtime.session_orders import ASKING_SERVER, SERVER, WEATHER, Client
 
 FRAME = 512
-_WORDS = "Well now. I think so! Perhaps, or not? ```x``` Dr. Who came. 😀 ".split(" ")
+_WORDS = ("Well", "now.", "I", "think", "so!", "Perhaps,", "or", "not?", "```x```", "Dr.", "Who", "came.", "😀", "")
 _FAILURE = ErrorInfo(type="server_error", code="model_error", message="It broke.")
 _TOOLS = ({"name": "search", "description": "d", "input_schema": {"type": "object"}, "annotations": None},)
 BEGAN_MS = 1_790_000_000_000
@@ -67,10 +67,10 @@ _MOODS = (
 class World:
     """One session from its beginning to its end."""
 
-    def __init__(self, seed: int, *, sampled: float = 0.03) -> None:
+    def __init__(self, seed: int, *, kind: SessionKind | None = None, sampled: float = 0.03) -> None:
         self._seed = seed
         self._rng = rng = Random(seed)
-        kind = "transcription" if rng.random() < 0.15 else "realtime"
+        kind = kind or ("transcription" if rng.random() < 0.15 else "realtime")
         self._facts = Facts(
             session_id=f"sess_{seed}",
             tenant="t",
@@ -88,7 +88,7 @@ class World:
             tokens_per_minute=1_000_000,
         )
         session = new_session(
-            kind,  # type: ignore[arg-type]
+            kind,
             session_id=self._facts.session_id,
             model="gpt-realtime" if kind == "realtime" else None,
             expires_at=BEGAN_MS // 1000 + rng.choice((20, *[3600] * 9)),
@@ -123,14 +123,14 @@ class World:
         for _ in range(steps):
             if self.ended:
                 break
-            self._happen()
+            self.happen()
         self._settle()
         assert self.machine.step(h.ClientLeft(), self.now_ms).events == []
         assert self.machine.step(h.ClientEvent({"type": "nonsense"}), self.now_ms).events == []
 
     # -- what happens --------------------------------------------------------------------------------------------------
 
-    def _happen(self) -> None:
+    def happen(self) -> None:
         rng = self._rng
         self.now_ms += rng.choice(self._mood.pauses_ms)
         wake_ms = self.machine.wake_at_ms
@@ -195,10 +195,10 @@ class World:
 
     def _fork(self) -> None:
         """Have a successor live through the same beside the first worker for a while: the two must not differ."""
-        turn = self.machine.core.buffer.turn
         spoken = not self._facts.speaks and any(each.part == "audio" for each in self.machine.core.responses.values())
-        if not self._written_down or (turn is not None and turn.heard_to is not None) or spoken:
-            # What is known but not written down, a successor learns again, and sentences that wait may be said together.
+        if not self._written_down or spoken or any(key[0] == "hear" for key in self.work):
+            # What is known but not written down a successor learns again, what was heard is told it from the beginning,
+            # and sentences that wait may be said together.
             return
         self._twin, self._twin_left = Conversation.load(self._snapshot, self._facts), 15
         assert orjson.dumps(self._twin.core) == orjson.dumps(self.machine.core), "the snapshot is not the whole state"
@@ -230,9 +230,8 @@ class World:
             self.ledger.enter(event)
             if event["type"] == "response.output_audio.delta":
                 self._audible[event["item_id"]] = {0}
-            if event["type"] == "session.updated" and before is not None:
-                if event["session"]["audio"]["input"]["turn_detection"] is None:
-                    self.ledger.drop_turn()
+            elif event["type"] == "session.updated" and before is not None:
+                self.ledger.tune(event["session"]["audio"]["input"]["turn_detection"])
         if isinstance(happening, h.ClientEvent):
             self._check_told(happening, effects)
         for command in effects.commands:
@@ -276,7 +275,7 @@ class World:
                     self._detects = detect
                     self._voiced = self._heard // FRAME
             case c.FindAudio(item_id=item_id, event_id=event_id):
-                parts = {index: b"ab" for index in self._audible.get(item_id, ())}
+                parts = dict.fromkeys(self._audible.get(item_id, ()), b"ab")
                 self.work["find", item_id, str(event_id)] = iter((h.AudioFound(item_id, event_id, parts),))
             case c.KeepAudio(item_id=item_id):
                 self._audible.setdefault(item_id, set()).add(0)

@@ -152,7 +152,7 @@ class Play:
         found = self.happen(
             *(Wrote(asked.response_id, number, ReplyDelta(text=piece)) for number, piece in enumerate(pieces))
         )
-        reply = Reply(text="".join(pieces), finish_reason=finish)  # type: ignore[arg-type]
+        reply = Reply(text="".join(pieces), finish_reason=finish)
         return found + self.happen(Answered(asked.response_id, reply))
 
     def call(self, name: str, arguments: str, *, call_id: str = "call_1") -> list[dict[str, Any]]:

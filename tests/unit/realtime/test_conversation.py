@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from antiphon.schemas import ErrorInfo, Reply, ReplyDelta, ToolCallDelta
@@ -47,7 +49,7 @@ WEATHER = {
 }
 
 
-def say_hello(play: Play) -> list[dict]:
+def say_hello(play: Play) -> list[dict[str, Any]]:
     return play.client(
         "conversation.item.create",
         item={"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello?"}]},

@@ -38,6 +38,11 @@ def sound(start: int, chunk_bytes: int) -> bytes:
     return (_PATTERN * (chunk_bytes // len(_PATTERN) + 2))[start % len(_PATTERN) :][:chunk_bytes]
 
 
+def tune(ear: Ear, how: Listen, entry: str) -> None:
+    ear.expect(how, entry=entry)
+    ear.tune(how)
+
+
 async def hear(ear: Ear, entries: list[SessionInput]) -> None:
     for entry in entries:
         await ear.hear([entry])
@@ -57,7 +62,7 @@ def test_a_successor_holds_what_may_still_be_asked_for(chunk_ms: int, before: in
     async def live() -> None:
         with ThreadPoolExecutor(1) as desk:
             first, second = new_ear(desk), new_ear(desk)
-            first.tune(PCM, entry="0-0")
+            tune(first, PCM, "0-0")
             await hear(first, entries[:before])
             wanted = int(first.position * needed) // 48 * 48
             first.release(wanted)
@@ -75,7 +80,7 @@ def test_a_successor_holds_what_may_still_be_asked_for(chunk_ms: int, before: in
 async def test_silence_that_nobody_needs_is_let_go_of() -> None:
     with ThreadPoolExecutor(1) as desk:
         ear = new_ear(desk)
-        ear.tune(PCM, entry="0-0")
+        tune(ear, PCM, "0-0")
         await hear(ear, [audio(number, bytes(1920)) for number in range(1, 251)])
         ear.release(10 * SECOND)
         assert ear.first is not None
@@ -88,11 +93,11 @@ async def test_silence_that_nobody_needs_is_let_go_of() -> None:
 async def test_a_successor_hears_each_stretch_in_its_own_format() -> None:
     with ThreadPoolExecutor(1) as desk:
         first, second = new_ear(desk), new_ear(desk)
-        first.tune(PCM, entry="0-0")
+        tune(first, PCM, "0-0")
         early = [audio(number, bytes(1920)) for number in range(1, 6)]
         late = [audio(number, bytes([number]) * 320) for number in range(7, 20)]
         await hear(first, early)
-        first.tune(Listen("audio/pcmu", detect=False, noise_reduction=None), entry="6-0")
+        tune(first, Listen("audio/pcmu", detect=False, noise_reduction=None), "6-0")
         await hear(first, late)
         await second.catch_up(first.state(), [*early, SessionInput(b"6-0", "event", b"{}"), *late])
         assert second.position == first.position == 5 * 640 + 13 * 640
@@ -103,7 +108,7 @@ async def test_a_successor_hears_each_stretch_in_its_own_format() -> None:
 async def test_a_successor_of_a_session_without_audio_hears_as_it_was_told_last() -> None:
     with ThreadPoolExecutor(1) as desk:
         first, second = new_ear(desk), new_ear(desk)
-        first.tune(PCM, entry="0-0")
-        first.tune(Listen("audio/pcma", detect=False, noise_reduction=None), entry="3-0")
+        tune(first, PCM, "0-0")
+        tune(first, Listen("audio/pcma", detect=False, noise_reduction=None), "3-0")
         await second.catch_up(first.state(), [])
         assert (second.format, second.position, second.first) == ("audio/pcma", 0, None)

@@ -61,7 +61,8 @@ def wrote(text: str) -> tuple[EventKind, bytes]:
 
 
 def answer(after: int = 0) -> Answer:
-    job = RespondJob(id="resp_1", model="gpt", messages=(Message(role="user", content=(TextPart(text="Hi"),)),))
+    message = Message(role="user", content=(TextPart(text="Hi"),))
+    job = RespondJob(id="resp_1", model="gpt", messages=(message,), restart=False)
     return Answer(Respond("resp_1", job, after=after), tenant="t")
 
 

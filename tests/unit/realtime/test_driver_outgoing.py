@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from services.realtime.driver.outgoing import Outgoing
+from antiphon.bus import SessionOutput
+from services.realtime.driver.outgoing import Backlog, Outgoing
 
 pytestmark = pytest.mark.unit
 
@@ -66,3 +67,11 @@ def test_responses_that_end_are_counted() -> None:
     outgoing = Outgoing()
     outgoing.add({"type": "response.done", "event_id": "event_1", "response": {"id": "resp_1"}}, format="audio/pcm")
     assert outgoing.responses == 1
+
+
+def test_what_the_door_has_not_sent_is_counted_in_bytes() -> None:
+    backlog = Backlog()
+    outputs = [SessionOutput("event", b"x" * 10, audio=b"y" * 90)] * 5
+    assert backlog.add(outputs, unsent=5) == 500
+    assert backlog.add(outputs[:1], unsent=3) == 300
+    assert backlog.add([], unsent=0) == 0

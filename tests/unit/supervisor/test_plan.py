@@ -28,6 +28,8 @@ def test_each_worker_is_a_process_of_its_own() -> None:
         "transcriber-2",
         "synthesizer",
         "responder",
+        "realtime-1",
+        "realtime-2",
         "webhooks",
         "ingest",
     ]
@@ -46,24 +48,33 @@ def test_only_the_door_learns_the_keys() -> None:
 
 def test_the_door_waits_only_for_workers_that_are_run() -> None:
     specs = plan(translators=0)
-    assert json.loads(specs["ingest"].environment["ANTIPHON_LANES"]) == ["transcribe", "synthesize", "respond"]
+    assert json.loads(specs["ingest"].environment["ANTIPHON_LANES"]) == [
+        "transcribe",
+        "synthesize",
+        "respond",
+        "realtime",
+    ]
 
 
 def test_a_platform_without_a_language_model_has_the_rest() -> None:
     specs = plan(responders=0)
-    assert list(specs) == ["transcriber", "translator", "synthesizer", "webhooks", "ingest"]
-    assert json.loads(specs["ingest"].environment["ANTIPHON_LANES"]) == ["transcribe", "translate", "synthesize"]
+    assert list(specs) == ["transcriber", "translator", "synthesizer", "realtime-1", "realtime-2", "webhooks", "ingest"]
+    assert "respond" not in json.loads(specs["ingest"].environment["ANTIPHON_LANES"])
+
+
+def test_a_live_session_has_a_second_worker_to_go_on_with() -> None:
+    assert PlatformSettings().workers()["realtime"] == 2
+    assert "realtime" not in json.loads(plan(realtimes=0)["ingest"].environment["ANTIPHON_LANES"])
 
 
 def test_the_door_does_not_wait_for_webhooks() -> None:
     assert "webhook" not in json.loads(plan()["ingest"].environment["ANTIPHON_LANES"])
 
 
-@pytest.mark.parametrize("worker", ["transcriber", "translator", "synthesizer", "responder", "webhooks"])
+@pytest.mark.parametrize("worker", ["transcriber", "translator", "synthesizer", "responder", "realtime", "webhooks"])
 def test_the_command_line_may_say_how_many_of_each_worker(worker: str) -> None:
     workers = PlatformSettings.from_environment(workers={worker: 3}).workers()
-    assert workers[worker] == 3
-    assert sum(workers.values()) == 7
+    assert workers == PlatformSettings().workers() | {worker: 3}
 
 
 def test_a_process_gets_longer_to_end_than_it_takes_itself() -> None:
