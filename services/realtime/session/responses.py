@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from antiphon.audio.tokens import spoken_tokens
-from antiphon.errors import Failure, Overloaded
+from antiphon.errors import ContextTooLong, Failure, Overloaded, UnsupportedValue
 from antiphon.realtime.refusals import RealtimeRefusal
 from antiphon.realtime.response_object import merge_response
-from antiphon.schemas import ErrorInfo, Reply, ReplyOptions, RespondJob
+from antiphon.schemas import ErrorInfo, Reply, ReplyOptions, RespondJob, ToolChoice
 from services.realtime.session.commands import Respond, StopResponding
 from services.realtime.session.context import Measure, first_given, measure, messages_of, text_tokens
 from services.realtime.session.conversation_items import ConversationItems
@@ -122,9 +122,8 @@ class Responses:
                 self._items.check(wire)
             item, sounds = self._items.take(wire)
             if sounds:
-                raise RealtimeRefusal(
+                raise UnsupportedValue(
                     "Audio can be given to a response only by a reference to an item of the conversation.",
-                    code="unsupported_value",
                     param=f"response.input[{number}]",
                 )
             given.append(item)
@@ -267,7 +266,8 @@ class Responses:
             tools=self._toolbox.offered(settings),
             options=ReplyOptions(
                 max_tokens=self._stage.facts.turn_tokens if most == "inf" else most,
-                tool_choice=self._toolbox.choice(settings),
+                # A call that was required has been made once there is a second round.
+                tool_choice=ToolChoice() if response.round else self._toolbox.choice(settings),
                 parallel_tool_calls=settings.get("parallel_tool_calls", True) is not False,
             ),
             voice=_voice(settings) if self._stage.facts.speaks and response.part == "audio" else None,
@@ -305,7 +305,7 @@ class Responses:
     # -- ended ---------------------------------------------------------------------------------------------------------
 
     def cancel(self, event: Mapping[str, Any]) -> None:
-        """End a response at the client's wish. Raises `RealtimeRefusal` when there is none."""
+        """End a response at the client's wish. Raises `InvalidRequest` when there is none."""
         wanted = event.get("response_id")
         response = self._stage.active if wanted is None else self._stage.core.responses.get(str(wanted))
         if response is None:
@@ -441,8 +441,5 @@ def _voice(settings: Mapping[str, Any]) -> str:
     return str(voice["id"] if isinstance(voice, dict) else voice)
 
 
-def _too_long() -> RealtimeRefusal:
-    return RealtimeRefusal(
-        "The conversation does not fit into the context of the model, and truncation is disabled.",
-        code="context_length_exceeded",
-    )
+def _too_long() -> ContextTooLong:
+    return ContextTooLong("The conversation does not fit into the context of the model, and truncation is disabled.")

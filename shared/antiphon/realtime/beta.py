@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from antiphon.given import Given
 from antiphon.realtime.beta_items import beta_item, ga_item, ga_items
 from antiphon.realtime.beta_names import NOT_IN_BETA, PATHS, SERVER_EVENTS
 from antiphon.realtime.beta_session import (
@@ -15,7 +16,6 @@ from antiphon.realtime.beta_session import (
     nested_session,
     read_temperature,
 )
-from antiphon.realtime.given import Given
 
 _OWN_ID = "antiphon_beta_"
 _ROOTS = ("session", "response")
@@ -46,7 +46,7 @@ class BetaDialect:
     def to_ga(self, event: dict[str, Any]) -> dict[str, Any]:
         """Return a client event in the GA dialect; what is not understood stays as it is, to be refused as GA does.
 
-        Raises `RealtimeRefusal` for what GA has no words for.
+        Raises `InvalidRequest` for what GA has no words for.
         """
         match event.get("type"):
             case "session.update":
@@ -76,6 +76,8 @@ class BetaDialect:
                 return [renamed | {"response": self._response(event["response"])}]
             case "response.function_call_arguments.done":
                 renamed.pop("name", None)
+            case "conversation.item.input_audio_transcription.completed":
+                renamed.pop("languages", None)
             case "error":
                 return [renamed | {"error": self._error(event["error"])}]
             case _ if "item" in event:

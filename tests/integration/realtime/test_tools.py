@@ -10,43 +10,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import uvicorn
-from mcp.server.mcpserver import MCPServer
-from mcp_types import ToolAnnotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from antiphon.egress import EgressSettings, open_egress
 from services.realtime.tools.answers import LARGEST_LISTING
 from services.realtime.tools.failures import ToolFailed
 from services.realtime.tools.servers import ToolServers
-from tests.eventually import eventually
 from tests.integration.egress.conftest import Answer, host
+from tests.mcp_server import build_server, running
 
 pytestmark = pytest.mark.integration
-
-
-def build_server() -> MCPServer:
-    server = MCPServer("docs")
-
-    @server.tool(annotations=ToolAnnotations(read_only_hint=True))
-    def search(query: str) -> str:
-        """Search the docs."""
-        return f"found {query}"
-
-    @server.tool()
-    def erase(page: str) -> str:
-        raise ValueError(f"cannot erase {page}")
-
-    @server.tool()
-    def babble(times: int) -> str:
-        return "word " * times
-
-    @server.tool()
-    async def ponder() -> str:
-        await asyncio.sleep(60)
-        return "at last"
-
-    return server
 
 
 class Gate:
@@ -63,19 +36,6 @@ class Gate:
             return
         await send({"type": "http.response.start", "status": 401, "headers": [(b"content-type", b"application/json")]})
         await send({"type": "http.response.body", "body": b'{"error": "unauthorized"}'})
-
-
-@asynccontextmanager
-async def running(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve `app` on loopback."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on", timeout_graceful_shutdown=1))
-    task = asyncio.create_task(server.serve())
-    try:
-        await eventually(lambda: server.started)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await task
 
 
 @asynccontextmanager

@@ -476,7 +476,7 @@ def with_docs(**changes: object) -> Play:
     told = play.happen(ToolsListed(asked.item_id, (SEARCH,)))
     assert play.types(told) == ["mcp_list_tools.completed", "conversation.item.done"]
     say_hello(play)
-    play.client("response.create")
+    play.client("response.create", response={"tool_choice": "required"})
     return play
 
 
@@ -490,6 +490,7 @@ def test_a_tool_of_a_server_is_called_and_the_answer_goes_on() -> None:
     assert told == ["response.mcp_call.completed", "response.output_item.done", "conversation.item.done"]
     again = next(command for command in play.commands if isinstance(command, Respond))
     assert [message.role for message in again.job.messages] == ["system", "user", "assistant", "tool"]
+    assert again.job.options.tool_choice.mode == "auto"
     play.write("Here it is.")
     assert [item["type"] for item in play.last("response.done")["response"]["output"]] == ["mcp_call", "message"]
     assert play.types().count("response.done") == 1
