@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+from antiphon.given import missing
 from antiphon.models import Model
 from antiphon.schemas import Kind
-from services.ingest.parameters.fields import missing
 from services.ingest.platform import platform_of
 
 

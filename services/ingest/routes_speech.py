@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 
 from antiphon.errors import InvalidValue
+from antiphon.given import missing
 from services.ingest.errors import RouteNotFound
-from services.ingest.parameters.fields import missing
 from services.ingest.speech import routes_fast, routes_files, routes_hooks, routes_models, routes_transcriptions
 from services.ingest.speech.address import LEGACY, ROOT
 from services.ingest.speech.routes_fast import FAST_PATH

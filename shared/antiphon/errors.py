@@ -2,7 +2,7 @@
 
 AntiphonError
 ├── InvalidRequest (400)
-│   ├── InvalidValue · UnsupportedValue · MissingParameter · UnknownParameter · ContextTooLong
+│   ├── InvalidType · InvalidValue · UnsupportedValue · MissingParameter · UnknownParameter · ContextTooLong
 │   └── InvalidAudio
 │       └── AudioTooShort · AudioTooLong
 ├── InvalidApiKey (401)
@@ -60,6 +60,12 @@ class InvalidRequest(AntiphonError):
 
     type = "invalid_request_error"
     http_status = 400
+
+
+class InvalidType(InvalidRequest):
+    """A parameter has a value of another JSON type."""
+
+    code = "invalid_type"
 
 
 class InvalidValue(InvalidRequest):

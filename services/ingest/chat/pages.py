@@ -9,9 +9,9 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from antiphon.errors import InvalidValue, UnknownParameter
+from antiphon.given import MaybeGiven, missing, shortened
 from services.ingest.parameters.chat_fields import read_metadata
-from services.ingest.parameters.chat_values import Given
-from services.ingest.parameters.fields import missing, one_of, shortened
+from services.ingest.parameters.fields import one_of
 from services.ingest.parameters.pages import Page, read_page
 
 _ORDERS = ("asc", "desc")
@@ -81,4 +81,4 @@ def read_label(body: Mapping[str, Any]) -> dict[str, str]:
             raise UnknownParameter(f"Unknown parameter: '{shortened(name)}'.", param=shortened(name))
     if "metadata" not in body:
         raise missing("metadata")
-    return read_metadata(Given(body["metadata"], "metadata"))
+    return read_metadata(MaybeGiven(body["metadata"], "metadata"))

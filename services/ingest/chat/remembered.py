@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from antiphon.bus import Values
 from antiphon.errors import NotFound
-from services.ingest.parameters.fields import shortened
+from antiphon.given import shortened
 
 _ID = re.compile(r"audio_(?P<expires_at>[0-9a-f]{8})[0-9a-f]{24}")
 

@@ -18,6 +18,7 @@ import orjson
 from antiphon.blobs import Blobs
 from antiphon.bus import Index, Values
 from antiphon.errors import AntiphonError, InvalidValue, NotFound
+from antiphon.given import shortened
 from antiphon.schemas import BlobRef
 from services.ingest.chat.pages import CompletionQuery
 from services.ingest.chat.settings import ChatSettings
@@ -29,7 +30,6 @@ from services.ingest.chat.stored_documents import (
     sounds_of,
     with_sounds,
 )
-from services.ingest.parameters.fields import shortened
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from typing import Any
 from antiphon.audio.sniff import HEAD_BYTES, sniff
 from antiphon.blobs.references import is_large_name, is_url, read_inline, redis_key, split_reference
 from antiphon.errors import InvalidValue
-from services.ingest.parameters.fields import Parameters, missing
+from antiphon.given import missing
+from services.ingest.parameters.fields import Parameters
 from services.ingest.upload import NOT_AUDIO
 
 CheckUrl = Callable[..., object]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from antiphon.errors import InvalidValue, UnsupportedValue
+from antiphon.given import MaybeGiven, is_writable
 from antiphon.models import PublicModel
 from antiphon.schemas import ImagePart
 from services.ingest.chat.request import ChatRequest
@@ -12,7 +13,6 @@ from services.ingest.parameters.chat_fields import check_fields, read_metadata
 from services.ingest.parameters.chat_messages import read_messages
 from services.ingest.parameters.chat_options import read_options, read_spoken
 from services.ingest.parameters.chat_tools import read_tools
-from services.ingest.parameters.chat_values import Given, is_writable
 
 
 def read_chat(body: dict[str, Any], model: PublicModel, *, strict: bool) -> ChatRequest:
@@ -21,7 +21,7 @@ def read_chat(body: dict[str, Any], model: PublicModel, *, strict: bool) -> Chat
     Raises `InvalidRequest`. Recordings of 20 MB take a few tenths of a second: call it from a thread when the body
     is large.
     """
-    given = Given(body)
+    given = MaybeGiven(body)
     check_fields(given, model, strict=strict)
     stream = given.member("stream").flag()
     include_usage, obfuscated = _stream_options(given.member("stream_options"), stream=stream)
@@ -45,7 +45,7 @@ def read_chat(body: dict[str, Any], model: PublicModel, *, strict: bool) -> Chat
     return request
 
 
-def _stream_options(given: Given, *, stream: bool) -> tuple[bool, bool]:
+def _stream_options(given: MaybeGiven, *, stream: bool) -> tuple[bool, bool]:
     if given.absent:
         return False, False
     if not stream:
@@ -61,7 +61,7 @@ def _writable(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def _check_hosted(request: ChatRequest, given: Given, model: PublicModel) -> None:
+def _check_hosted(request: ChatRequest, given: MaybeGiven, model: PublicModel) -> None:
     if not given.member("parallel_tool_calls").absent and not request.tools:
         raise InvalidValue(
             "Invalid value for 'parallel_tool_calls': 'parallel_tool_calls' is only allowed "

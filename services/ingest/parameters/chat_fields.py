@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from antiphon.errors import InvalidValue, UnknownParameter, UnsupportedValue
+from antiphon.given import MaybeGiven, shortened
 from antiphon.models import PublicModel
-from services.ingest.parameters.chat_values import Given
-from services.ingest.parameters.fields import shortened
 
 MAX_METADATA = 16
 
@@ -46,7 +45,7 @@ _SERVED = frozenset(
         "top_p",
     }
 )
-_IGNORED: dict[str, Callable[[Given], object]] = {
+_IGNORED: dict[str, Callable[[MaybeGiven], object]] = {
     "prediction": lambda given: given.absent or given.member("type").required_choice(("content",)),
     "prompt_cache_key": lambda given: given.text(longest=_LONGEST_IDENTIFIER),
     "prompt_cache_options": lambda given: given.absent or given.object(),
@@ -66,7 +65,7 @@ _INSTEAD: dict[str, str] = {
 }
 
 
-def check_fields(body: Given, model: PublicModel, *, strict: bool) -> None:
+def check_fields(body: MaybeGiven, model: PublicModel, *, strict: bool) -> None:
     """Check what nothing else reads. Raises `InvalidRequest`; when `strict`, `UnknownParameter` as well."""
     for name, instead in _INSTEAD.items():
         if not body.member(name).absent:
@@ -87,7 +86,7 @@ def check_fields(body: Given, model: PublicModel, *, strict: bool) -> None:
         _refuse_unknown(body)
 
 
-def read_metadata(given: Given) -> dict[str, str]:
+def read_metadata(given: MaybeGiven) -> dict[str, str]:
     """Return what a caller attached. Raises `InvalidValue`."""
     if given.absent:
         return {}
@@ -100,8 +99,8 @@ def read_metadata(given: Given) -> dict[str, str]:
         )
     metadata = {}
     for key, value in values.items():
-        name = Given(key, given.param).required_text(longest=_MAX_METADATA_KEY)
-        metadata[name] = Given(value, f"{given.param}.{name}").required_text(longest=_MAX_METADATA_VALUE)
+        name = MaybeGiven(key, given.param).required_text(longest=_MAX_METADATA_KEY)
+        metadata[name] = MaybeGiven(value, f"{given.param}.{name}").required_text(longest=_MAX_METADATA_VALUE)
     return metadata
 
 
@@ -111,7 +110,7 @@ def _unsupported(name: str, model: PublicModel, instead: str = "") -> Unsupporte
     )
 
 
-def _refuse_unknown(body: Given) -> None:
+def _refuse_unknown(body: MaybeGiven) -> None:
     known = {*_SERVED, *_IGNORED, *_INSTEAD, "logit_bias"}
     for key in body.object():
         if key not in known:

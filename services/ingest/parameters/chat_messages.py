@@ -6,11 +6,11 @@ import re
 from typing import Final
 
 from antiphon.errors import InvalidValue, UnsupportedValue
+from antiphon.given import MaybeGiven
 from antiphon.schemas import ImagePart, Role, TextPart, ToolCall
 from services.ingest.chat.request import Recording, SaidMessage
 from services.ingest.parameters.chat_order import check_answers
 from services.ingest.parameters.chat_recordings import check_size, read_recording
-from services.ingest.parameters.chat_values import Given
 
 MAX_MESSAGES = 2048
 MAX_RECORDINGS = 64
@@ -31,9 +31,9 @@ _LONGEST_NAME = 64
 _NAME = re.compile(r"[^\s<|\\/>]+")
 
 
-def read_messages(given: Given, *, strict: bool) -> tuple[SaidMessage, ...]:
+def read_messages(given: MaybeGiven, *, strict: bool) -> tuple[SaidMessage, ...]:
     """Return the conversation. Raises `InvalidRequest`."""
-    items = given.required().items(least=1, most=MAX_MESSAGES)
+    items = given.required().items(filled=True, most=MAX_MESSAGES)
     messages: list[SaidMessage] = []
     recordings = characters = 0
     for item in items:
@@ -47,7 +47,7 @@ def read_messages(given: Given, *, strict: bool) -> tuple[SaidMessage, ...]:
     return tuple(messages)
 
 
-def _message(given: Given, *, strict: bool) -> SaidMessage:
+def _message(given: MaybeGiven, *, strict: bool) -> SaidMessage:
     role = given.member("role").required_choice(_ROLES, unserved=("function",))
     if role == "assistant":
         return _assistant(given, strict=strict)
@@ -63,8 +63,8 @@ def _message(given: Given, *, strict: bool) -> SaidMessage:
     return SaidMessage(role=_MEANT[role], param=given.param, parts=parts, name=_name(given))
 
 
-def _assistant(given: Given, *, strict: bool) -> SaidMessage:
-    calls = tuple(_call(item) for item in given.member("tool_calls").items(least=int(strict), most=MAX_CALLS))
+def _assistant(given: MaybeGiven, *, strict: bool) -> SaidMessage:
+    calls = tuple(_call(item) for item in given.member("tool_calls").items(filled=strict, most=MAX_CALLS))
     if not given.member("function_call").absent:
         raise UnsupportedValue(
             f"Unsupported parameter: '{given.param}.function_call' is not supported. Use 'tool_calls' instead.",
@@ -83,19 +83,19 @@ def _assistant(given: Given, *, strict: bool) -> SaidMessage:
     )
 
 
-def _content(given: Given, role: Role, *, strict: bool) -> tuple[TextPart | ImagePart | Recording, ...]:
+def _content(given: MaybeGiven, role: Role, *, strict: bool) -> tuple[TextPart | ImagePart | Recording, ...]:
     content = given.member("content").required()
     if isinstance(content.value, str):
         return _texts(content)
     if not isinstance(content.value, list):
-        raise content.not_a("one of a string or array of objects")
+        raise content.wrong_type("one of a string or array of objects")
     parts: list[TextPart | ImagePart | Recording] = []
-    for item in content.items(least=1, most=_MAX_PARTS):
+    for item in content.items(filled=True, most=_MAX_PARTS):
         parts += _part(item, role, strict=strict)
     return tuple(parts)
 
 
-def _part(given: Given, role: Role, *, strict: bool) -> tuple[TextPart | ImagePart | Recording, ...]:
+def _part(given: MaybeGiven, role: Role, *, strict: bool) -> tuple[TextPart | ImagePart | Recording, ...]:
     kind = given.member("type").required_choice(_PARTS[role], unserved=("file",) if role == "user" else ())
     match kind:
         case "input_audio":
@@ -106,12 +106,12 @@ def _part(given: Given, role: Role, *, strict: bool) -> tuple[TextPart | ImagePa
             return _texts(given.member(kind))
 
 
-def _texts(given: Given) -> tuple[TextPart, ...]:
+def _texts(given: MaybeGiven) -> tuple[TextPart, ...]:
     text = given.required_text()
     return (TextPart(text=text),) if text else ()
 
 
-def _image(given: Given) -> ImagePart:
+def _image(given: MaybeGiven) -> ImagePart:
     url = given.member("url")
     address = url.required_text()
     if not address.startswith(("https://", "data:image/")):
@@ -125,7 +125,7 @@ def _image(given: Given) -> ImagePart:
     return ImagePart(url=address, detail="high" if detail == "original" else detail)
 
 
-def _call(given: Given) -> ToolCall:
+def _call(given: MaybeGiven) -> ToolCall:
     id_ = given.member("id").filled_text(longest=_LONGEST_ID)
     given.member("type").required_choice(("function",), unserved=("custom",))
     function = given.member("function")
@@ -136,7 +136,7 @@ def _call(given: Given) -> ToolCall:
     )
 
 
-def _name(given: Given) -> str | None:
+def _name(given: MaybeGiven) -> str | None:
     name = given.member("name")
     text = name.text(longest=_LONGEST_NAME)
     if text and not _NAME.fullmatch(text):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from antiphon.errors import InvalidValue, UnsupportedValue
+from antiphon.given import MaybeGiven
 from antiphon.schemas import ReplyFormat, ReplyOptions, Tool
 from services.ingest.chat.request import SpokenAnswer
 from services.ingest.parameters.chat_tools import read_name, read_tool_choice
-from services.ingest.parameters.chat_values import Given
 
 _MODALITIES: Final = ("text", "audio")
 _SPOKEN_FORMATS: Final = ("wav", "aac", "mp3", "flac", "opus", "pcm16")
@@ -19,7 +19,7 @@ _INT32 = 2**31
 _INT64 = 2**63
 
 
-def read_options(body: Given, tools: tuple[Tool, ...]) -> ReplyOptions:
+def read_options(body: MaybeGiven, tools: tuple[Tool, ...]) -> ReplyOptions:
     """Return how the model is to write. Raises `InvalidRequest`."""
     logprobs = body.member("logprobs").flag()
     top = body.member("top_logprobs")
@@ -45,7 +45,7 @@ def read_options(body: Given, tools: tuple[Tool, ...]) -> ReplyOptions:
     )
 
 
-def read_spoken(body: Given, *, stream: bool) -> SpokenAnswer | None:
+def read_spoken(body: MaybeGiven, *, stream: bool) -> SpokenAnswer | None:
     """Return how the answer is to sound, None when it is not. Raises `InvalidRequest`."""
     audio = body.member("audio")
     spoken = None if audio.absent else _spoken(audio)
@@ -62,8 +62,8 @@ def read_spoken(body: Given, *, stream: bool) -> SpokenAnswer | None:
     return spoken
 
 
-def _modalities(given: Given) -> set[str]:
-    items = given.items("strings", least=1, most=16)
+def _modalities(given: MaybeGiven) -> set[str]:
+    items = given.items("strings", filled=True, most=16)
     modalities: set[str] = {item.required_choice(_MODALITIES) for item in items}
     if modalities == {"audio"}:
         raise InvalidValue(
@@ -73,19 +73,19 @@ def _modalities(given: Given) -> set[str]:
     return modalities
 
 
-def _spoken(given: Given) -> SpokenAnswer:
+def _spoken(given: MaybeGiven) -> SpokenAnswer:
     voice = given.member("voice").required()
     if isinstance(voice.value, dict):
         voice = voice.member("id").required()
     elif not isinstance(voice.value, str):
-        raise voice.not_a("one of a string or object")
+        raise voice.wrong_type("one of a string or object")
     return SpokenAnswer(
         voice=voice.filled_text(longest=_LONGEST_VOICE),
         format=given.member("format").required_choice(_SPOKEN_FORMATS),
     )
 
 
-def _max_tokens(body: Given) -> int | None:
+def _max_tokens(body: MaybeGiven) -> int | None:
     deprecated = body.member("max_tokens").integer(minimum=1, maximum=_INT32 - 1)
     current = body.member("max_completion_tokens").integer(minimum=1, maximum=_INT32 - 1)
     if deprecated is not None and current is not None:
@@ -95,18 +95,18 @@ def _max_tokens(body: Given) -> int | None:
     return deprecated if current is None else current
 
 
-def _stop(given: Given) -> tuple[str, ...]:
+def _stop(given: MaybeGiven) -> tuple[str, ...]:
     if isinstance(given.value, list):
         stops = [item.required_text(longest=_LONGEST_STOP) for item in given.items("strings", most=_MAX_STOPS)]
     elif isinstance(given.value, str | None):
         stops = [given.text(longest=_LONGEST_STOP) or ""]
     else:
-        raise given.not_a("one of a string or array of strings")
+        raise given.wrong_type("one of a string or array of strings")
     # Nothing can be looked for that has no characters.
     return tuple(stop for stop in stops if stop)
 
 
-def _format(given: Given) -> ReplyFormat:
+def _format(given: MaybeGiven) -> ReplyFormat:
     if given.absent:
         return ReplyFormat()
     kind = given.member("type").required_choice(("json_object", "json_schema", "text"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from antiphon.errors import InvalidValue
+from antiphon.given import shortened
 from services.ingest.chat.request import SaidMessage
-from services.ingest.parameters.fields import shortened
 
 
 def check_answers(messages: Iterable[SaidMessage]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import binascii
 
 from antiphon.errors import AudioTooShort, InvalidAudio, InvalidValue
+from antiphon.given import MaybeGiven
 from services.ingest.chat.request import Recording
-from services.ingest.parameters.chat_values import Given
 
 MAX_RECORDED_BYTES = 20 * 1024 * 1024
 """Most bytes of audio in one message."""
@@ -16,7 +16,7 @@ _FORMATS = (*_HOSTED_FORMATS, "flac", "m4a", "mp4", "mpeg", "mpga", "oga", "ogg"
 _WHITE_SPACE = b" \t\r\n\v\f"
 
 
-def read_recording(part: Given, *, strict: bool) -> Recording:
+def read_recording(part: MaybeGiven, *, strict: bool) -> Recording:
     """Return the recording of an `input_audio` part. Decoding holds the thread for about 10 ms a megabyte.
 
     Raises `MissingParameter`, `InvalidValue`, `InvalidAudio`, `AudioTooShort`.

@@ -8,9 +8,8 @@ from typing import Any
 import orjson
 
 from antiphon.errors import InvalidValue
+from antiphon.given import MaybeGiven, shortened
 from antiphon.schemas import Tool, ToolChoice
-from services.ingest.parameters.chat_values import Given
-from services.ingest.parameters.fields import shortened
 
 MAX_TOOLS = 128
 MAX_CHARACTERS = 1024 * 1024
@@ -19,11 +18,11 @@ _LONGEST_NAME = 64
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 
 
-def read_tools(given: Given, *, strict: bool) -> tuple[Tool, ...]:
+def read_tools(given: MaybeGiven, *, strict: bool) -> tuple[Tool, ...]:
     """Return the functions that the model may call. Raises `InvalidRequest`."""
     tools: list[Tool] = []
     characters = 0
-    for item in given.items(least=int(strict), most=MAX_TOOLS):
+    for item in given.items(filled=strict, most=MAX_TOOLS):
         tool = _tool(item)
         if any(tool.name == other.name for other in tools):
             param = f"{item.param}.function.name"
@@ -40,7 +39,7 @@ def read_tools(given: Given, *, strict: bool) -> tuple[Tool, ...]:
     return tuple(tools)
 
 
-def read_tool_choice(given: Given, tools: tuple[Tool, ...]) -> ToolChoice:
+def read_tool_choice(given: MaybeGiven, tools: tuple[Tool, ...]) -> ToolChoice:
     """Return whether and what to call. Raises `InvalidRequest`."""
     if given.absent:
         return ToolChoice()
@@ -53,14 +52,14 @@ def read_tool_choice(given: Given, tools: tuple[Tool, ...]) -> ToolChoice:
         mode = given.required_choice(("none", "auto", "required"))
         return ToolChoice(mode=mode)
     if not isinstance(given.value, dict):
-        raise given.not_a("one of a string or object")
+        raise given.wrong_type("one of a string or object")
     kind = given.member("type").required_choice(("function", "allowed_tools"), unserved=("custom",))
     if kind == "function":
         return ToolChoice(mode="required", names=(_named(given, given, tools),))
     return _allowed(given, tools)
 
 
-def read_name(given: Given) -> str:
+def read_name(given: MaybeGiven) -> str:
     """Return the name of a function or a format. Raises `MissingParameter`, `InvalidValue`."""
     name = given.filled_text(longest=_LONGEST_NAME)
     if not _NAME.fullmatch(name):
@@ -72,7 +71,7 @@ def read_name(given: Given) -> str:
     return name
 
 
-def _tool(given: Given) -> Tool:
+def _tool(given: MaybeGiven) -> Tool:
     given.member("type").required_choice(("function",), unserved=("custom",))
     function = given.member("function")
     name = read_name(function.member("name"))
@@ -85,7 +84,7 @@ def _tool(given: Given) -> Tool:
     )
 
 
-def _parameters(given: Given, name: str) -> dict[str, Any]:
+def _parameters(given: MaybeGiven, name: str) -> dict[str, Any]:
     schema = given.json_object()
     if schema.get("type", "object") != "object":
         raise InvalidValue(
@@ -96,17 +95,17 @@ def _parameters(given: Given, name: str) -> dict[str, Any]:
     return schema
 
 
-def _allowed(given: Given, tools: tuple[Tool, ...]) -> ToolChoice:
+def _allowed(given: MaybeGiven, tools: tuple[Tool, ...]) -> ToolChoice:
     allowed = given.member("allowed_tools")
     mode = allowed.member("mode").required_choice(("auto", "required"))
-    items = allowed.member("tools").required().items(least=1, most=MAX_TOOLS)
+    items = allowed.member("tools").required().items(filled=True, most=MAX_TOOLS)
     for item in items:
         item.member("type").required_choice(("function",), unserved=("custom",))
     names = (_named(item, given, tools) for item in items)
     return ToolChoice(mode=mode, names=tuple(dict.fromkeys(names)))
 
 
-def _named(reference: Given, choice: Given, tools: tuple[Tool, ...]) -> str:
+def _named(reference: MaybeGiven, choice: MaybeGiven, tools: tuple[Tool, ...]) -> str:
     name = reference.member("function").member("name").required_text()
     if all(tool.name != name for tool in tools):
         raise InvalidValue(

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 import orjson
 
-from antiphon.errors import InvalidValue, MissingParameter
+from antiphon.errors import InvalidValue
+from antiphon.given import missing, shortened, wrong_length
 
 _ITEM = re.compile(r"(?P<name>[^\[\]]+)\[\d*\]")
 _TRUE = frozenset({"true", "1", "yes", "on"})
-_MOST_REPEATED = 64
 _FALSE = frozenset({"false", "0", "no", "off", "null", "none"})
 
 ChoiceT = TypeVar("ChoiceT", bound=str)
@@ -209,16 +209,6 @@ class Members(Parameters):
         return orjson.dumps(self._values, option=orjson.OPT_SORT_KEYS)
 
 
-def missing(name: str) -> MissingParameter:
-    """Return the error for a required parameter that is absent."""
-    return MissingParameter(f"Missing required parameter: '{name}'.", param=name)
-
-
-def shortened(value: str) -> str:
-    """Return a value as an error may repeat it."""
-    return value if len(value) <= _MOST_REPEATED else f"{value[:_MOST_REPEATED]}…"
-
-
 def one_of(name: str, value: str, allowed: Sequence[ChoiceT]) -> ChoiceT:
     """Return `value` as the member of `allowed` that it equals. Raises `InvalidValue`."""
     for choice in allowed:
@@ -231,11 +221,7 @@ def one_of(name: str, value: str, allowed: Sequence[ChoiceT]) -> ChoiceT:
 def no_longer_than(name: str, value: str, maximum: int) -> str:
     """Return `value`. Raises `InvalidValue` when it has more than `maximum` characters."""
     if len(value) > maximum:
-        raise InvalidValue(
-            f"Invalid '{name}': string too long. Expected a string with maximum length {maximum}, "
-            f"but got a string with length {len(value)} instead.",
-            param=name,
-        )
+        raise wrong_length(name, "string", len(value), least=0, most=maximum)
     return value
 
 

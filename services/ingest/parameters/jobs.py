@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from antiphon.errors import InvalidValue, UnsupportedValue
+from antiphon.given import MaybeGiven, missing
 from antiphon.models import Catalogue, PublicModel
 from antiphon.schemas import Kind, Priority, State, WebhookTarget
 from services.ingest.parameters.audio import AudioSource, CheckUrl, read_audio
 from services.ingest.parameters.chat_fields import read_metadata
-from services.ingest.parameters.chat_values import Given
-from services.ingest.parameters.fields import Parameters, missing, one_of
+from services.ingest.parameters.fields import Parameters, one_of
 from services.ingest.parameters.speech import SpeechRequest, read_speech
 from services.ingest.parameters.targets import read_target
 from services.ingest.parameters.transcription import TranscriptionRequest, read_recognition, read_translation
@@ -90,7 +90,7 @@ def read_job(parameters: Parameters, rules: JobRules, *, uploaded: bool = False)
         expires_in_s=_expires_in_s(parameters, rules),
         # Speech is a blob, and lives no longer than one.
         keep_s=_keep_s(parameters, maximum=min(rules.kept_s, _MAX_KEEP_S) if speaks else _MAX_KEEP_S),
-        metadata=read_metadata(Given(parameters.members("metadata"), "metadata")),
+        metadata=read_metadata(MaybeGiven(parameters.members("metadata"), "metadata")),
         webhook=read_target(parameters, rules.check_url),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from antiphon.errors import InvalidValue
-from services.ingest.parameters.fields import shortened
+from antiphon.given import shortened
 
 DEFAULT_PAGE = 20
 MAX_PAGE = 100

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from antiphon.errors import InvalidValue, UnsupportedValue
+from antiphon.given import missing
 from antiphon.models import PublicModel
 from antiphon.schemas import AudioFormat
-from services.ingest.parameters.fields import Parameters, missing, no_longer_than, one_of
+from services.ingest.parameters.fields import Parameters, no_longer_than, one_of
 
 StreamFormat = Literal["audio", "sse"]
 

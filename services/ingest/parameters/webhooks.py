@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from antiphon.errors import InvalidValue, UnknownParameter
+from antiphon.given import missing, shortened
 from antiphon.schemas import JOB_EVENTS, JobEventType
-from services.ingest.parameters.fields import Members, missing, no_longer_than, one_of, shortened
+from services.ingest.parameters.fields import Members, no_longer_than, one_of
 
 MAX_NAME_CHARACTERS = 256
 MAX_URL_CHARACTERS = 2048

@@ -29,7 +29,7 @@ class Interpreter:
         return self._beta is not None
 
     def inward(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Return a client event in the GA dialect. Raises `RealtimeRefusal` for what GA has no words for."""
+        """Return a client event in the GA dialect. Raises `InvalidRequest` for what GA has no words for."""
         if self._undecided:
             self._decide(event)
         return event if self._beta is None else self._beta.to_ga(event)

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import orjson
 
 from antiphon.bus import InputKind
-from antiphon.errors import AntiphonError
-from antiphon.realtime.refusals import RealtimeRefusal, missing, wrong_value
+from antiphon.errors import AntiphonError, InvalidValue
+from antiphon.given import missing
+from antiphon.realtime.refusals import RealtimeRefusal
 from services.ingest.realtime.dialects import Interpreter
 
 MAX_AUDIO_BYTES = 15 * 2**20
@@ -81,11 +82,11 @@ def _sound_of(event: dict[str, Any]) -> bytes:
     if audio is None:
         raise missing("audio")
     if not isinstance(audio, str):
-        raise wrong_value("audio", _NO_AUDIO)
+        raise InvalidValue(_NO_AUDIO, param="audio")
     # Told from its length, so that nothing is made of it.
     if len(audio) // 4 * 3 - audio.endswith("=") - audio.endswith("==") > MAX_AUDIO_BYTES:
-        raise wrong_value("audio", "Invalid 'audio'. An append may hold at most 15 MiB of audio.")
+        raise InvalidValue("Invalid 'audio'. An append may hold at most 15 MiB of audio.", param="audio")
     try:
         return binascii.a2b_base64(audio, strict_mode=True)
     except ValueError:
-        raise wrong_value("audio", _NO_AUDIO) from None
+        raise InvalidValue(_NO_AUDIO, param="audio") from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from antiphon.errors import InvalidValue
+from antiphon.errors import InvalidRequest, InvalidValue
 from antiphon.realtime.beta import BetaDialect
 from antiphon.realtime.refusals import RealtimeRefusal
 from antiphon.realtime.session_object import shown_session
@@ -52,14 +52,14 @@ class SecretOrders:
         try:
             wanted = beta.to_ga({"type": "session.update", "session": flat})["session"]
             session = self.sessions.configured(wanted, session_id=new_session_id())
-        except RealtimeRefusal as refusal:
+        except InvalidRequest as refusal:
             raise _flat_refusal(refusal, beta) from None
         issued = await self.secrets.issue(Pinned(tenant, session, locked), ttl)
         (shown,) = beta.from_ga({"type": "session.updated", "session": shown_session(session)})
         return {**shown["session"], "client_secret": {"value": issued.value, "expires_at": issued.expires_at}}
 
 
-def _flat_refusal(refusal: RealtimeRefusal, beta: BetaDialect) -> RealtimeRefusal:
+def _flat_refusal(refusal: InvalidRequest, beta: BetaDialect) -> RealtimeRefusal:
     """Return a refusal that names the members of a body which is itself the session."""
     error = {"message": refusal.message, "param": refusal.param}
     (told,) = beta.from_ga({"type": "error", "error": error})

@@ -11,11 +11,12 @@ from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from antiphon.errors import InvalidValue, ModelNotFound
+from antiphon.given import missing
 from antiphon.languages import language_code
 from antiphon.models import Catalogue
 from antiphon.schemas import RecognitionOptions, Schema
 from services.ingest.errors_speech import InvalidLocale, InvalidModel, InvalidRecordingsUri, NotServed
-from services.ingest.parameters.fields import Members, missing, no_longer_than
+from services.ingest.parameters.fields import Members, no_longer_than
 from services.ingest.speech.times import TICKS_PER_S, read_duration
 
 MAX_URLS = 1000

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from antiphon.errors import InvalidRequest, InvalidValue
+from antiphon.given import missing
 from antiphon.webhooks import AZURE_EVENTS, Endpoint
 from services.ingest.errors_speech import NotServed
-from services.ingest.parameters.fields import Members, missing, no_longer_than
+from services.ingest.parameters.fields import Members, no_longer_than
 from services.ingest.speech.address import Address
 from services.ingest.speech.definition import (
     MAX_DESCRIPTION_CHARACTERS,

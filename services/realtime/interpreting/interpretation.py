@@ -9,7 +9,9 @@ from typing import Any, Self
 import orjson
 
 from antiphon.audio.speech_gate import GateState, Span
-from antiphon.realtime.refusals import RealtimeRefusal, missing, not_one_of, unknown, wrong_type, wrong_value
+from antiphon.errors import AntiphonError, InvalidValue
+from antiphon.given import Given, missing, not_one_of, unknown
+from antiphon.realtime.refusals import RealtimeRefusal
 from antiphon.realtime.translation_object import merge_translation_session
 from antiphon.schemas import ErrorInfo, RealtimeJob
 from services.realtime.interpreting.cutting import Cutter, CutterState
@@ -209,7 +211,7 @@ class Interpretation:
         self._listen()
         try:
             check_target(self._session["audio"]["output"]["language"], self._facts)
-        except RealtimeRefusal as refusal:
+        except AntiphonError as refusal:
             self._teller.complain(refusal.info())
 
     def _listen(self) -> None:
@@ -254,7 +256,7 @@ class Interpretation:
         try:
             if given_id != event_id:
                 message = f"Invalid 'event_id': expected a string of at most {_LONGEST_EVENT_ID} characters."
-                raise wrong_value("event_id", message)
+                raise InvalidValue(message, param="event_id")
             match event.get("type"):
                 case "session.update":
                     self._update(event)
@@ -266,8 +268,8 @@ class Interpretation:
                 case str() as name:
                     raise not_one_of("type", name, _CLIENT_EVENTS)
                 case other:
-                    raise wrong_type("type", "a string", other)
-        except RealtimeRefusal as refusal:
+                    raise Given(other, "type").wrong_type("a string")
+        except AntiphonError as refusal:
             self._teller.complain(refusal.info(), event_id)
 
     def _update(self, event: Mapping[str, Any]) -> None:

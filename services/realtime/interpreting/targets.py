@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from antiphon.realtime.refusals import RealtimeRefusal, listed, not_one_of
+from antiphon.errors import UnsupportedValue
+from antiphon.given import listed, not_one_of
 from services.realtime.session.facts import Facts
 
 DOCUMENTED = ("de", "en", "es", "fr", "hi", "id", "it", "ja", "ko", "pt", "ru", "vi", "zh")
@@ -23,11 +24,11 @@ def reachable(facts: Facts) -> tuple[str, ...]:
 
 
 def check_target(language: str, facts: Facts) -> None:
-    """Raise the `RealtimeRefusal` of a language that nothing can be interpreted into here."""
+    """Raise the `InvalidRequest` of a language that nothing can be interpreted into here."""
     languages = reachable(facts)
     if language in languages:
         return
     if language not in DOCUMENTED and languages:
         raise not_one_of(_PARAM, language, languages)
     offer = f"Supported values are: {listed(languages)}." if languages else "There is nothing here to translate with."
-    raise RealtimeRefusal(f"Unsupported value: '{language}'. {offer}", code="unsupported_value", param=_PARAM)
+    raise UnsupportedValue(f"Unsupported value: '{language}'. {offer}", param=_PARAM)

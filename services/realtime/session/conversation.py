@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
-from antiphon.errors import AntiphonError
+from antiphon.errors import AntiphonError, InvalidValue
+from antiphon.given import missing
 from antiphon.realtime.refusals import RealtimeRefusal
 from antiphon.realtime.session_object import merge_session, shown_session
 from antiphon.schemas import ErrorInfo, RealtimeJob
@@ -216,10 +217,8 @@ class Conversation:
         try:
             if event_id is not None and (told_id is None or len(told_id) > _MOST_EVENT_ID):
                 told_id = None
-                raise RealtimeRefusal(
-                    f"Invalid 'event_id': expected a string of at most {_MOST_EVENT_ID} characters.",
-                    code="invalid_value",
-                    param="event_id",
+                raise InvalidValue(
+                    f"Invalid 'event_id': expected a string of at most {_MOST_EVENT_ID} characters.", param="event_id"
                 )
             self._wanted(event)(event, told_id)
         except AntiphonError as error:
@@ -232,9 +231,7 @@ class Conversation:
         wanted = self._wants.get(kind) if isinstance(kind, str) else None
         if wanted is None:
             known = ", ".join(f"'{name}'" for name in sorted({*self._wants, "input_audio_buffer.append"}))
-            raise RealtimeRefusal(
-                f"Invalid value: '{str(kind)[:64]}'. Supported values are: {known}.", code="invalid_value", param="type"
-            )
+            raise InvalidValue(f"Invalid value: '{str(kind)[:64]}'. Supported values are: {known}.", param="type")
         return wanted
 
     # -- what clients want ---------------------------------------------------------------------------------------------
@@ -242,9 +239,7 @@ class Conversation:
     def _update(self, event: Mapping[str, Any], event_id: str | None) -> None:
         stage = self._stage
         if "session" not in event:
-            raise RealtimeRefusal(
-                "Missing required parameter: 'session'.", code="missing_required_parameter", param="session"
-            )
+            raise missing("session")
         before = stage.core.session
         session = merge_session(before, event["session"], known=stage.facts.known, has_spoken=stage.core.has_spoken)
         if stage.facts.locked and session != before:
@@ -256,9 +251,8 @@ class Conversation:
         old_input, new_input = before["audio"]["input"], session["audio"]["input"]
         buffer = stage.core.buffer
         if old_input["format"] != new_input["format"] and buffer.stop > buffer.start and not self._is_idle():
-            raise RealtimeRefusal(
+            raise InvalidValue(
                 "The input format cannot be changed while there is audio in the input buffer.",
-                code="invalid_value",
                 param="session.audio.input.format",
             )
         listens = self._listen()
@@ -274,9 +268,7 @@ class Conversation:
 
     def _create_item(self, event: Mapping[str, Any], event_id: str | None) -> None:
         if "item" not in event:
-            raise RealtimeRefusal(
-                "Missing required parameter: 'item'.", code="missing_required_parameter", param="item"
-            )
+            raise missing("item")
         item = self._items.create(event)
         wire = item.wire
         if wire["type"] == "mcp_approval_response" and wire["approve"]:
@@ -295,17 +287,13 @@ class Conversation:
         self._responses.cancel(event)
 
     def _refuse_output_buffer(self, event: Mapping[str, Any], event_id: str | None) -> None:
-        raise RealtimeRefusal(
-            "'output_audio_buffer.clear' is for sessions whose audio does not travel over the WebSocket.",
-            code="invalid_value",
-            param="type",
+        raise InvalidValue(
+            "'output_audio_buffer.clear' is for sessions whose audio does not travel over the WebSocket.", param="type"
         )
 
     def _require_conversation(self, kind: str) -> None:
         if self._stage.core.session["type"] != "realtime":
-            raise RealtimeRefusal(
-                f"'{kind}' is not supported in a transcription session.", code="invalid_value", param="type"
-            )
+            raise InvalidValue(f"'{kind}' is not supported in a transcription session.", param="type")
 
     # -- turns ---------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from antiphon.errors import InvalidRequest, InvalidType, InvalidValue, UnsupportedValue
+from antiphon.given import missing
 from antiphon.realtime.items import read_item
 from antiphon.realtime.refusals import RealtimeRefusal
 from services.realtime.session.commands import CutAudio, FindAudio, ForgetAudio, GiveAudio, StopTranscribing
@@ -29,7 +31,7 @@ class ConversationItems:
     # -- what clients want ---------------------------------------------------------------------------------------------
 
     def create(self, event: Mapping[str, Any]) -> Item:
-        """Add the item of a `conversation.item.create`. Raises `RealtimeRefusal`."""
+        """Add the item of a `conversation.item.create`. Raises `InvalidRequest`."""
         wire = read_item(event.get("item"), param="item")
         given_id = wire.get("id")
         if given_id is not None and given_id in self._stage.items:
@@ -48,7 +50,7 @@ class ConversationItems:
         return item
 
     def retrieve(self, event: Mapping[str, Any], event_id: str | None) -> None:
-        """Have the audio of an item found, which is told with it. Raises `RealtimeRefusal`."""
+        """Have the audio of an item found, which is told with it. Raises `InvalidRequest`."""
         item_id = self._named(event, "item_retrieve_invalid_item_id")
         self._stage.order(FindAudio(item_id, event_id))
 
@@ -66,7 +68,7 @@ class ConversationItems:
         self._stage.emit("conversation.item.retrieved", item=wire)
 
     def truncate(self, event: Mapping[str, Any]) -> None:
-        """Forget what was not heard of an answer. Raises `RealtimeRefusal`."""
+        """Forget what was not heard of an answer. Raises `InvalidRequest`."""
         item_id = event.get("item_id")
         item = self._stage.items.get(item_id) if isinstance(item_id, str) else None
         if item is None:
@@ -74,18 +76,12 @@ class ConversationItems:
         index, end_ms = _number(event, "content_index", 0), _number(event, "audio_end_ms", None)
         content = item.wire.get("content") or []
         if item.wire["type"] != "message" or item.wire.get("role") != "assistant":
-            raise RealtimeRefusal(
-                "Only messages of the assistant can be truncated.", code="invalid_value", param="item_id"
-            )
+            raise InvalidValue("Only messages of the assistant can be truncated.", param="item_id")
         if index >= len(content) or content[index]["type"] != "output_audio":
-            raise RealtimeRefusal(
-                "There is no audio at this content index.", code="invalid_value", param="content_index"
-            )
+            raise InvalidValue("There is no audio at this content index.", param="content_index")
         if end_ms > item.spoken_ms:
-            raise RealtimeRefusal(
-                f"Audio content of {item.spoken_ms}ms is already shorter than {end_ms}ms",
-                code="invalid_value",
-                param="audio_end_ms",
+            raise InvalidValue(
+                f"Audio content of {item.spoken_ms}ms is already shorter than {end_ms}ms", param="audio_end_ms"
             )
         item = self._stage.touch(item.wire["id"])
         content[index]["transcript"] = words_before(item.script, end_ms)
@@ -97,27 +93,23 @@ class ConversationItems:
         )
 
     def delete(self, event: Mapping[str, Any]) -> None:
-        """Take an item out of the conversation. Raises `RealtimeRefusal`."""
+        """Take an item out of the conversation. Raises `InvalidRequest`."""
         item_id = self._named(event, "item_delete_invalid_item_id")
         for response in self._stage.core.responses.values():
             if response.in_conversation and any(output.item_id == item_id for output in response.outputs):
-                raise RealtimeRefusal(
-                    "An item of a response in progress cannot be deleted.", code="invalid_value", param="item_id"
-                )
+                raise InvalidValue("An item of a response in progress cannot be deleted.", param="item_id")
         self.remove(item_id)
         self._stage.emit("conversation.item.deleted", item_id=item_id)
 
     # -- what the session itself does ----------------------------------------------------------------------------------
 
     def check(self, wire: Mapping[str, Any]) -> None:
-        """Raise `RealtimeRefusal` for an item that this session cannot take."""
+        """Raise `InvalidRequest` for an item that this session cannot take."""
         if wire["type"] == "message":
             for index, part in enumerate(wire["content"]):
                 if part["type"] == "input_image" and not self._stage.facts.sees:
-                    raise RealtimeRefusal(
-                        "Image input is not supported by the model of this session.",
-                        code="unsupported_value",
-                        param=f"item.content[{index}]",
+                    raise UnsupportedValue(
+                        "Image input is not supported by the model of this session.", param=f"item.content[{index}]"
                     )
         elif wire["type"] == "mcp_approval_response":
             self._check_approval(wire["approval_request_id"])
@@ -134,16 +126,13 @@ class ConversationItems:
     def _check_approval(self, request_id: str) -> None:
         request = self._stage.items.get(request_id)
         if request is None or request.wire["type"] != "mcp_approval_request":
-            raise RealtimeRefusal(
+            raise InvalidValue(
                 f"No approval request with id '{request_id}' was found in the conversation.",
-                code="invalid_value",
                 param="item.approval_request_id",
             )
         if any(item.wire.get("approval_request_id") == request_id for item in self._stage.items.values()):
-            raise RealtimeRefusal(
-                f"The approval request '{request_id}' has been answered already.",
-                code="invalid_value",
-                param="item.approval_request_id",
+            raise InvalidValue(
+                f"The approval request '{request_id}' has been answered already.", param="item.approval_request_id"
             )
 
     def take(self, wire: dict[str, Any]) -> tuple[Item, dict[int, bytes]]:
@@ -249,17 +238,15 @@ def _copy(wire: Mapping[str, Any]) -> dict[str, Any]:
 def _number(event: Mapping[str, Any], name: str, default: int | None) -> int:
     value = event.get(name, default)
     if value is None:
-        raise RealtimeRefusal(f"Missing required parameter: '{name}'.", code="missing_required_parameter", param=name)
+        raise missing(name)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise RealtimeRefusal(f"Invalid type for '{name}': expected an integer.", code="invalid_type", param=name)
+        raise InvalidType(f"Invalid type for '{name}': expected an integer.", param=name)
     if value < 0:
-        raise RealtimeRefusal(f"Invalid value for '{name}': it must not be negative.", code="invalid_value", param=name)
+        raise InvalidValue(f"Invalid value for '{name}': it must not be negative.", param=name)
     return value
 
 
-def _not_found(item_id: object, code: str) -> RealtimeRefusal:
+def _not_found(item_id: object, code: str) -> InvalidRequest:
     if item_id is None:
-        return RealtimeRefusal(
-            "Missing required parameter: 'item_id'.", code="missing_required_parameter", param="item_id"
-        )
+        return missing("item_id")
     return RealtimeRefusal(f"Item with item_id '{item_id}' not found.", code=code, param="item_id")

@@ -100,7 +100,7 @@ class Turns:
             self._overflow(limit)
 
     def commit(self) -> None:
-        """Make an item of the buffer at the client's wish. Raises `RealtimeRefusal` when there is too little."""
+        """Make an item of the buffer at the client's wish. Raises `InvalidRequest` when there is too little."""
         buffer = self._buffer
         length_ms = (buffer.stop - buffer.start) / POSITIONS_PER_MS
         if length_ms < LEAST_MS:

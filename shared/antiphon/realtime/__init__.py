@@ -6,5 +6,5 @@ translation_object  what a translation session is
 items               conversation items as clients create them
 beta                the beta dialect, spoken at the edge
 ids                 ids that every holder of a session makes alike
-refusals            what clients are told when something cannot be done
+refusals            what only this protocol refuses
 """

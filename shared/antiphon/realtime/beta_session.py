@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from antiphon.errors import InvalidValue
+from antiphon.given import Given, unknown
 from antiphon.realtime.beta_names import FORMAT_NAMES, FORMATS, INPUT_FIELDS, OUTPUT_FIELDS
 from antiphon.realtime.formats import audio_format
-from antiphon.realtime.given import Given
-from antiphon.realtime.refusals import unknown, wrong_value
 
 TEMPERATURE = 0.8
 _TEMPERATURES = (0.6, 1.2)
@@ -18,7 +18,7 @@ _GONE = ("temperature", "client_secret")
 def nested_session(session: object, kind: str) -> object:
     """Return the update of a flat session as one of a GA session of `kind`; what is not understood stays as it is.
 
-    Raises `RealtimeRefusal` for what GA has no words for.
+    Raises `InvalidRequest` for what GA has no words for.
     """
     if not isinstance(session, dict):
         return session
@@ -43,7 +43,7 @@ def nested_session(session: object, kind: str) -> object:
 
 
 def nested_response(response: object) -> object:
-    """Return the options of a beta `response.create` as GA has them, but for its items. Raises `RealtimeRefusal`."""
+    """Return the options of a beta `response.create` as GA has them, but for its items. Raises `InvalidRequest`."""
     if not isinstance(response, dict):
         return response
     nested: dict[str, Any] = {}
@@ -63,7 +63,7 @@ def nested_response(response: object) -> object:
 
 
 def read_temperature(given: Given) -> float:
-    """Return a temperature; null is the usual one. Raises `RealtimeRefusal`."""
+    """Return a temperature; null is the usual one. Raises `InvalidRequest`."""
     least, most = _TEMPERATURES
     return TEMPERATURE if given.is_null else given.number(minimum=least, maximum=most)
 
@@ -136,9 +136,9 @@ def _modalities(given: Given) -> Any:
         return ["text"]
     if asked == {"text", "audio"}:
         return ["audio"]
-    raise wrong_value(
-        given.param,
+    raise InvalidValue(
         f"Invalid modalities: {given.value[:8]}. Supported combinations are: ['text'] and ['audio', 'text'].",
+        param=given.param,
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from antiphon.realtime.given import Given
-from antiphon.realtime.refusals import wrong_value
+from antiphon.errors import InvalidValue
+from antiphon.given import Given
 
 PCM_RATE = 24_000
 """Samples per second of `audio/pcm`, the only rate of it that there is."""
@@ -18,7 +18,7 @@ def audio_format(kind: str) -> dict[str, Any]:
 
 
 def read_format(given: Given) -> dict[str, Any]:
-    """Return the object that names a format. Raises `RealtimeRefusal`."""
+    """Return the object that names a format. Raises `InvalidRequest`."""
     members = given.filled(("type", "rate"))
     kind = given.required("type").choice(FORMATS)
     rate = members.get("rate")
@@ -26,5 +26,5 @@ def read_format(given: Given) -> dict[str, Any]:
         asked = rate.integer(minimum=1, maximum=2**31)
         served = PCM_RATE if kind == "audio/pcm" else 8_000
         if asked != served:
-            raise wrong_value(rate.param, f"Invalid value: {asked}. Supported values are: {served}.")
+            raise InvalidValue(f"Invalid value: {asked}. Supported values are: {served}.", param=rate.param)
     return audio_format(kind)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from antiphon.errors import InvalidValue
+from antiphon.given import Given, missing, shortened
 from antiphon.languages import language_code
-from antiphon.realtime.given import Given
-from antiphon.realtime.refusals import missing, shortened, wrong_value
 
 NOISE_REDUCTIONS = ("near_field", "far_field")
 DELAYS = ("minimal", "low", "medium", "high", "xhigh")
@@ -26,7 +26,7 @@ _MODELS_WITHOUT_TURNS = ("gpt-live-transcribe", "gpt-realtime-whisper")
 def merge_transcription(
     before: Mapping[str, Any] | None, given: Given, *, is_transcriber: Callable[[str], bool]
 ) -> dict[str, Any] | None:
-    """Return what becomes of the transcription `before`; None is off. Raises `RealtimeRefusal`."""
+    """Return what becomes of the transcription `before`; None is off. Raises `InvalidRequest`."""
     if given.is_null:
         return None
     transcription = dict(before or {})
@@ -41,7 +41,7 @@ def merge_transcription(
 
 
 def merge_noise_reduction(before: Mapping[str, Any] | None, given: Given) -> dict[str, Any] | None:
-    """Return what becomes of the noise reduction `before`; None is off. Raises `RealtimeRefusal`."""
+    """Return what becomes of the noise reduction `before`; None is off. Raises `InvalidRequest`."""
     if given.is_null:
         return None
     members = given.filled(("type", "strength"))
@@ -77,8 +77,8 @@ def _value(name: str, given: Given, is_transcriber: Callable[[str], bool]) -> An
 def _model(given: Given, is_transcriber: Callable[[str], bool]) -> str:
     model = given.text(least=1, longest=LONGEST_MODEL)
     if not is_transcriber(model):
-        raise wrong_value(
-            given.param, f"Invalid value: '{shortened(model)}'. There is no transcription model with this name."
+        raise InvalidValue(
+            f"Invalid value: '{shortened(model)}'. There is no transcription model with this name.", param=given.param
         )
     return model
 
@@ -87,8 +87,8 @@ def _language(given: Given) -> str:
     language = given.text(longest=_LONGEST_LANGUAGE)
     # An empty one is how clients of old say that they do not know.
     if language and language_code(language) is None:
-        raise wrong_value(
-            given.param,
+        raise InvalidValue(
             f"Invalid language '{shortened(language)}'. Language parameter must be specified in ISO-639-1 format.",
+            param=given.param,
         )
     return language

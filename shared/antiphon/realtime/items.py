@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from antiphon.realtime.given import Given
-from antiphon.realtime.refusals import RealtimeRefusal, missing, wrong_value
+from antiphon.errors import InvalidValue
+from antiphon.given import Given, missing
 
 LONGEST_ID = 64
 MOST_INPUT_ITEMS = 1000
@@ -37,7 +37,7 @@ _IMAGE_HEADS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 def read_item(value: object, *, param: str = "item") -> dict[str, Any]:
     """Return a client's item, checked: what it has said, and `object` and `status`, which is "completed" by default.
 
-    `id` and `call_id` are there only if the client chose them. Audio stays base64. Raises `RealtimeRefusal`.
+    `id` and `call_id` are there only if the client chose them. Audio stays base64. Raises `InvalidRequest`.
     """
     if value is None:
         raise missing(param)
@@ -47,7 +47,7 @@ def read_item(value: object, *, param: str = "item") -> dict[str, Any]:
 def read_input(value: object, *, param: str = "response.input") -> list[dict[str, Any]]:
     """Return the items of which a response is to know instead of the conversation.
 
-    `{"type": "item_reference", "id": …}` may be one. Raises `RealtimeRefusal`.
+    `{"type": "item_reference", "id": …}` may be one. Raises `InvalidRequest`.
     """
     given = Given(value, param)
     return [_read(item, _READERS | {"item_reference": _reference}) for item in given.items(most=MOST_INPUT_ITEMS)]
@@ -79,9 +79,9 @@ def _message(given: Given) -> dict[str, Any]:
     if "phase" in members:
         item["phase"] = members["phase"].choice(_PHASES)
     if sum(len(part.get("text", "")) for part in item["content"]) > LONGEST_TEXT:
-        raise wrong_value(
-            f"{given.param}.content",
+        raise InvalidValue(
             f"Invalid '{given.param}.content': too much text. At most {LONGEST_TEXT} characters are accepted.",
+            param=f"{given.param}.content",
         )
     return item
 
@@ -96,7 +96,7 @@ def _function_call(given: Given) -> dict[str, Any]:
     try:
         orjson.loads(item["arguments"])
     except orjson.JSONDecodeError:
-        raise wrong_value(arguments.param, f"Invalid '{arguments.param}': it is not valid JSON.") from None
+        raise InvalidValue(f"Invalid '{arguments.param}': it is not valid JSON.", param=arguments.param) from None
     return item
 
 
@@ -163,9 +163,8 @@ def _recording(given: Given) -> dict[str, Any]:
 def _said(given: Given) -> dict[str, Any]:
     members = given.filled(("type", "audio", "transcript"), tolerated=_nulls(given))
     if "audio" in members:
-        raise RealtimeRefusal(
+        raise InvalidValue(
             "Audio of the assistant cannot be created by a client. Give what was said as 'output_text'.",
-            code="invalid_value",
             param=members["audio"].param,
         )
     return {"type": "output_text", "text": given.required("transcript").text(longest=LONGEST_TEXT)}
@@ -178,12 +177,12 @@ def _image(given: Given) -> dict[str, Any]:
         address.text(longest=0)
     head = _IMAGE.match(address.value)
     if head is None:
-        raise wrong_value(
-            address.param, f"Invalid '{address.param}': expected a data URI of a PNG or JPEG image in base64."
+        raise InvalidValue(
+            f"Invalid '{address.param}': expected a data URI of a PNG or JPEG image in base64.", param=address.param
         )
     picture = _decoded(Given(address.value[head.end() :], address.param), most=LARGEST_IMAGE)
     if not picture.startswith(_IMAGE_HEADS):
-        raise wrong_value(address.param, f"Invalid '{address.param}': it is neither a PNG nor a JPEG image.")
+        raise InvalidValue(f"Invalid '{address.param}': it is neither a PNG nor a JPEG image.", param=address.param)
     part: dict[str, Any] = {"type": "input_image", "image_url": address.value}
     if "detail" in members:
         part["detail"] = members["detail"].choice(_DETAILS)
@@ -201,4 +200,4 @@ def _decoded(given: Given, *, most: int) -> bytes:
     try:
         return binascii.a2b_base64(encoded, strict_mode=True) if encoded else b""
     except (binascii.Error, ValueError):
-        raise wrong_value(given.param, f"Invalid '{given.param}': it is not valid base64.") from None
+        raise InvalidValue(f"Invalid '{given.param}': it is not valid base64.", param=given.param) from None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from antiphon.realtime.given import Given
-from antiphon.realtime.refusals import wrong_type, wrong_value
+from antiphon.errors import InvalidValue
+from antiphon.given import Given
 
 INCLUDE_LOGPROBS = "item.input_audio_transcription.logprobs"
 
@@ -15,13 +15,13 @@ _AUTO = "auto"
 
 
 def read_truncation(given: Given) -> str | dict[str, Any]:
-    """Return what to do with a conversation that has grown too long. Raises `RealtimeRefusal`, as all of these do."""
+    """Return what to do with a conversation that has grown too long. Raises `InvalidRequest`, as all of these do."""
     if given.is_null:
         return _AUTO
     if isinstance(given.value, str):
         return given.choice((_AUTO, "disabled"))
     if not isinstance(given.value, dict):
-        raise wrong_type(given.param, "one of a string or an object", given.value)
+        raise given.wrong_type("one of a string or an object")
     members = given.filled(("type", "retention_ratio", "token_limits"))
     truncation: dict[str, Any] = {
         "type": given.required("type").choice(("retention_ratio",)),
@@ -47,7 +47,7 @@ def merge_tracing(before: str | dict[str, Any] | None, given: Given) -> str | di
     """Return what becomes of the tracing `before`, which stays as it is once it is on."""
     tracing = _tracing(given)
     if before is not None and tracing != before:
-        raise wrong_value(given.param, "Cannot update the tracing configuration once tracing is enabled.")
+        raise InvalidValue("Cannot update the tracing configuration once tracing is enabled.", param=given.param)
     return tracing
 
 
@@ -57,7 +57,7 @@ def _tracing(given: Given) -> str | dict[str, Any] | None:
     if isinstance(given.value, str):
         return given.choice((_AUTO,))
     if not isinstance(given.value, dict):
-        raise wrong_type(given.param, "one of a string or an object", given.value)
+        raise given.wrong_type("one of a string or an object")
     members = given.filled(("workflow_name", "group_id", "metadata"))
     return {
         name: member.json_object() if name == "metadata" else member.text(longest=_LONGEST_NAME)

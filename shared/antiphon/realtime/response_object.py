@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from antiphon.realtime.given import Given
+from antiphon.given import Given
 from antiphon.realtime.items import read_input
 from antiphon.realtime.response_options import read_metadata
 from antiphon.realtime.session_object import Known, merge_option, merge_output
@@ -36,7 +36,7 @@ def merge_response(
     Those are `conversation`, "auto" or "none"; `input`, a list of items, or None for the conversation itself;
     `metadata`, None or strings by their names. `audio.output` has `format`, `voice` and `speed`. `overrides` is
     `response.create.response`, None if there is none. With `has_spoken` a response in the conversation keeps the
-    voice of its session. Raises `RealtimeRefusal`.
+    voice of its session. Raises `InvalidRequest`.
     """
     settings: dict[str, Any] = {name: session[name] for name in _OPTIONS if name in session}
     output: Mapping[str, Any] = session["audio"]["output"]

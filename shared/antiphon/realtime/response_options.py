@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from antiphon.realtime.given import Given
-from antiphon.realtime.refusals import listed, shortened, wrong_type, wrong_value
+from antiphon.errors import InvalidValue
+from antiphon.given import Given, listed, shortened
 
 LONGEST_INSTRUCTIONS = 1024 * 1024
 MOST_OUTPUT_TOKENS = 4096
@@ -19,11 +19,11 @@ _METADATA_PAIRS, _METADATA_KEY, _METADATA_VALUE = 16, 64, 512
 
 
 def read_modalities(given: Given) -> list[str]:
-    """Return `["audio"]` or `["text"]`. Raises `RealtimeRefusal`, as all of these do."""
+    """Return `["audio"]` or `["text"]`. Raises `InvalidRequest`, as all of these do."""
     modalities = [item.choice(("text", "audio")) for item in given.items(of="strings", most=8)]
     if len(set(modalities)) != 1:
-        raise wrong_value(
-            given.param, f"Invalid modalities: {modalities}. Supported combinations are: ['text'] and ['audio']."
+        raise InvalidValue(
+            f"Invalid modalities: {modalities}. Supported combinations are: ['text'] and ['audio'].", param=given.param
         )
     return modalities[:1]
 
@@ -40,11 +40,11 @@ def read_voice(given: Given, voices: Collection[str] | None) -> str:
         given.members(("id",))
         named = given.required("id")
     if not isinstance(named.value, str):
-        raise wrong_type(named.param, "one of a string or an object", named.value)
+        raise named.wrong_type("one of a string or an object")
     voice = named.text(least=1, longest=_LONGEST_VOICE)
     if voices is not None and voice not in voices:
-        raise wrong_value(
-            given.param, f"Invalid value: '{shortened(voice)}'. Supported values are: {listed(sorted(voices))}."
+        raise InvalidValue(
+            f"Invalid value: '{shortened(voice)}'. Supported values are: {listed(sorted(voices))}.", param=given.param
         )
     return voice
 
@@ -60,8 +60,8 @@ def read_max_output_tokens(given: Given) -> int | str:
     if given.is_null or given.value == "inf":
         return "inf"
     if isinstance(given.value, str):
-        raise wrong_value(
-            given.param, f"Invalid value: '{shortened(given.value)}'. Supported values are: integers and 'inf'."
+        raise InvalidValue(
+            f"Invalid value: '{shortened(given.value)}'. Supported values are: integers and 'inf'.", param=given.param
         )
     return given.integer(minimum=1, maximum=MOST_OUTPUT_TOKENS)
 
@@ -91,17 +91,17 @@ def read_metadata(given: Given) -> dict[str, str] | None:
         return None
     metadata: dict[str, str] = {}
     if len(given.object()) > _METADATA_PAIRS:
-        raise wrong_value(
-            given.param,
+        raise InvalidValue(
             f"Invalid '{given.param}': too many properties. Expected an object with at most {_METADATA_PAIRS} "
             f"properties, but got an object with {len(given.object())} properties instead.",
+            param=given.param,
         )
     for key, value in given.object().items():
         if len(key) > _METADATA_KEY:
-            raise wrong_value(
-                given.param,
+            raise InvalidValue(
                 f"Invalid property name in '{given.param}': '{shortened(key)}' is too long. Expected a string with "
                 f"maximum length {_METADATA_KEY}, but got a string with length {len(key)} instead.",
+                param=given.param,
             )
         metadata[key] = given.at(key, value).text(longest=_METADATA_VALUE)
     return metadata

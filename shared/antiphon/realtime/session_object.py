@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import orjson
 
+from antiphon.errors import InvalidValue
+from antiphon.given import Given, missing, shortened
 from antiphon.realtime.formats import audio_format, read_format
-from antiphon.realtime.given import Given
 from antiphon.realtime.input_options import merge_noise_reduction, merge_transcription, wants_no_turns
 from antiphon.realtime.keeping_options import merge_tracing, read_include, read_truncation
-from antiphon.realtime.refusals import RealtimeRefusal, missing, shortened, wrong_value
+from antiphon.realtime.refusals import RealtimeRefusal
 from antiphon.realtime.response_options import (
     read_instructions,
     read_max_output_tokens,
@@ -128,7 +129,7 @@ def merge_session(
 ) -> dict[str, Any]:
     """Return the session that an update leads to. `has_spoken` tells that there is audio of the assistant already.
 
-    `param` is where the patch stands, for refusals. Raises `RealtimeRefusal`; `session` stays as it is.
+    `param` is where the patch stands, for refusals. Raises `InvalidRequest`; `session` stays as it is.
     """
     if patch is None:
         raise missing(param)
@@ -140,7 +141,9 @@ def merge_session(
     else:
         merged = _merge_realtime_session(session, given, known, spoken=spoken)
     if len(orjson.dumps(merged)) > LARGEST_SESSION:
-        raise wrong_value(param, f"Invalid '{param}': object too large. At most {LARGEST_SESSION} bytes are accepted.")
+        raise InvalidValue(
+            f"Invalid '{param}': object too large. At most {LARGEST_SESSION} bytes are accepted.", param=param
+        )
     return merged
 
 
@@ -152,9 +155,8 @@ def shown_session(session: Mapping[str, Any]) -> dict[str, Any]:
 def _check_kind(session: Mapping[str, Any], given: Given) -> None:
     kind = given.choice(_KINDS)
     if kind != session["type"]:
-        raise wrong_value(
-            given.param,
-            f"Passing a {kind} session update event to a {session['type']} session is not allowed.",
+        raise InvalidValue(
+            f"Passing a {kind} session update event to a {session['type']} session is not allowed.", param=given.param
         )
 
 
@@ -195,7 +197,7 @@ def _merge_transcription_session(session: Mapping[str, Any], given: Given, known
 
 
 def merge_option(settings: dict[str, Any], name: str, given: Given) -> None:
-    """Set the option `name` of `settings`, a session or what holds for one response. Raises `RealtimeRefusal`."""
+    """Set the option `name` of `settings`, a session or what holds for one response. Raises `InvalidRequest`."""
     match name:
         case "output_modalities" if given.is_null:
             pass
@@ -214,7 +216,7 @@ def merge_output(
 ) -> dict[str, Any]:
     """Return what becomes of `audio.output`. `spoken` is the voice that has been heard, `paced` allows a speed.
 
-    Raises `RealtimeRefusal`.
+    Raises `InvalidRequest`.
     """
     output = dict(before)
     members = _members(given, ("format", "voice", "speed") if paced else ("format", "voice"))
@@ -259,10 +261,10 @@ def _check_model(model: str | None, given: Given) -> None:
         return
     asked = given.text(least=1, longest=_LONGEST_MODEL)
     if model is not None and asked != model:
-        raise wrong_value(
-            given.param,
+        raise InvalidValue(
             f"Invalid value: '{shortened(asked)}'. The model of a session cannot be changed; "
             f"it is '{shortened(model)}'.",
+            param=given.param,
         )
 
 
@@ -270,4 +272,4 @@ def _check_no_turns(given: Given, model: str) -> None:
     detection = given.object().get("turn_detection")
     if detection is not None:
         param = f"{given.param}.turn_detection"
-        raise wrong_value(param, f"Turn detection is not supported for model '{model}': '{param}' must be null.")
+        raise InvalidValue(f"Turn detection is not supported for model '{model}': '{param}' must be null.", param=param)

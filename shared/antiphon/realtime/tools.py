@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from antiphon.realtime.given import Given
-from antiphon.realtime.refusals import RealtimeRefusal, listed, missing, shortened, wrong_type, wrong_value
+from antiphon.errors import InvalidValue, UnsupportedValue
+from antiphon.given import Given, listed, missing, shortened
 
 MOST_TOOLS = 128
 LONGEST_NAME = 64
@@ -31,7 +31,7 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 def read_tools(given: Given) -> list[dict[str, Any]]:
-    """Return the tools that a client gives. Raises `RealtimeRefusal`."""
+    """Return the tools that a client gives. Raises `InvalidRequest`."""
     if given.is_null:
         return []
     tools: list[dict[str, Any]] = []
@@ -41,21 +41,21 @@ def read_tools(given: Given) -> list[dict[str, Any]]:
         name = "name" if kind == "function" else "server_label"
         if any(tool[name] == other.get(name) for other in tools):
             param = f"{item.param}.{name}"
-            raise wrong_value(
-                param, f"Invalid value for '{param}': there is another tool with the {name} '{tool[name]}'."
+            raise InvalidValue(
+                f"Invalid value for '{param}': there is another tool with the {name} '{tool[name]}'.", param=param
             )
         tools.append(tool)
     return tools
 
 
 def read_tool_choice(given: Given, tools: Sequence[Mapping[str, Any]]) -> str | dict[str, Any]:
-    """Return whether and which of `tools` to call; None leaves it to the model. Raises `RealtimeRefusal`."""
+    """Return whether and which of `tools` to call; None leaves it to the model. Raises `InvalidRequest`."""
     if given.is_null:
         return "auto"
     if isinstance(given.value, str):
         return given.choice(CHOICES)
     if not isinstance(given.value, dict):
-        raise wrong_type(given.param, "one of a string or an object", given.value)
+        raise given.wrong_type("one of a string or an object")
     if given.required("type").choice(("function", "mcp")) == "function":
         return _chosen_function(given, tools)
     return _chosen_server(given, tools)
@@ -81,10 +81,10 @@ def _function(given: Given) -> dict[str, Any]:
 def _name(given: Given) -> str:
     name = given.text(least=1, longest=LONGEST_NAME)
     if not _NAME.fullmatch(name):
-        raise wrong_value(
-            given.param,
+        raise InvalidValue(
             f"Invalid '{given.param}': string does not match pattern. "
             f"Expected a string that matches the pattern '^{_NAME.pattern}$'.",
+            param=given.param,
         )
     return name
 
@@ -93,10 +93,10 @@ def _parameters(given: Given, function: str) -> dict[str, Any]:
     schema = given.json_object()
     kind = schema.get("type", "object")
     if kind != "object":
-        raise wrong_value(
-            given.param,
+        raise InvalidValue(
             f"Invalid schema for function '{function}': schema must be a JSON Schema of 'type: \"object\"', "
             f"got 'type: \"{shortened(str(kind))}\"'.",
+            param=given.param,
         )
     return schema
 
@@ -107,9 +107,8 @@ def _server(given: Given) -> dict[str, Any]:
     for elsewhere in _ELSEWHERE:
         if elsewhere in members:
             param = members[elsewhere].param
-            raise RealtimeRefusal(
+            raise UnsupportedValue(
                 f"Unsupported parameter: '{param}' is not served here. Give the 'server_url' of an MCP server instead.",
-                code="unsupported_value",
                 param=param,
             )
     if "server_url" not in members:
@@ -123,25 +122,27 @@ def _server(given: Given) -> dict[str, Any]:
 def _url(given: Given) -> str:
     url = given.text(least=1, longest=_LONGEST_URL)
     if not url.lower().startswith(("https://", "http://")):
-        raise wrong_value(given.param, f"Invalid '{given.param}': the URL must begin with https://.")
+        raise InvalidValue(f"Invalid '{given.param}': the URL must begin with https://.", param=given.param)
     return url
 
 
 def _header_value(given: Given) -> str:
     value = given.text(least=1, longest=_LONGEST_SECRET)
     if not _HEADER_VALUE.fullmatch(value):
-        raise wrong_value(given.param, f"Invalid '{given.param}': it cannot be the value of a header.")
+        raise InvalidValue(f"Invalid '{given.param}': it cannot be the value of a header.", param=given.param)
     return value
 
 
 def _headers(given: Given) -> dict[str, str]:
     if len(given.object()) > _MOST_HEADERS:
-        raise wrong_value(given.param, f"Invalid '{given.param}': at most {_MOST_HEADERS} headers are accepted.")
+        raise InvalidValue(f"Invalid '{given.param}': at most {_MOST_HEADERS} headers are accepted.", param=given.param)
     headers: dict[str, str] = {}
     for name, value in given.object().items():
         member = given.at(shortened(name), value)
         if len(name) > _LONGEST_HEADER_NAME or not _HEADER_NAME.fullmatch(name):
-            raise wrong_value(given.param, f"Invalid '{given.param}': '{shortened(name)}' is no name of a header.")
+            raise InvalidValue(
+                f"Invalid '{given.param}': '{shortened(name)}' is no name of a header.", param=given.param
+            )
         headers[name] = _header_value(member)
     return headers
 
@@ -211,8 +212,9 @@ def _chosen_server(given: Given, tools: Sequence[Mapping[str, Any]]) -> dict[str
     return chosen
 
 
-def _not_there(given: Given, kind: str, name: str, names: Sequence[str]) -> RealtimeRefusal:
+def _not_there(given: Given, kind: str, name: str, names: Sequence[str]) -> InvalidValue:
     there = f" There is {listed(names[:10])}." if names else ""
-    return wrong_value(
-        given.param, f"Invalid value for '{given.param}': no {kind} '{shortened(name)}' is among the tools.{there}"
+    return InvalidValue(
+        f"Invalid value for '{given.param}': no {kind} '{shortened(name)}' is among the tools.{there}",
+        param=given.param,
     )

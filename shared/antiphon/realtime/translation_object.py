@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from antiphon.errors import InvalidValue
+from antiphon.given import Given, missing, not_one_of, shortened
 from antiphon.languages import language_code
-from antiphon.realtime.given import Given
 from antiphon.realtime.input_options import merge_noise_reduction, merge_transcription
-from antiphon.realtime.refusals import missing, not_one_of, shortened, wrong_value
 
 _LONGEST_LANGUAGE = 64
 
@@ -34,7 +34,7 @@ def merge_translation_session(
 ) -> dict[str, Any]:
     """Return the session that an update leads to, or that a secret pins. `languages` are the codes that can be spoken.
 
-    Raises `RealtimeRefusal`; `session` stays as it is.
+    Raises `InvalidRequest`; `session` stays as it is.
     """
     ends = _members(_members(Given(patch, param), ("audio",)).get("audio"), ("input", "output"))
     hearing = dict(session["audio"]["input"])
@@ -70,5 +70,5 @@ def _language(given: Given, languages: Collection[str] | None) -> str:
     if languages is not None and code not in languages:
         raise not_one_of(given.param, spelled, sorted(languages))
     if code is None:
-        raise wrong_value(given.param, f"Invalid language '{shortened(spelled)}'. It is not known.")
+        raise InvalidValue(f"Invalid language '{shortened(spelled)}'. It is not known.", param=given.param)
     return code

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from antiphon.realtime.given import Given
-from antiphon.realtime.refusals import missing
+from antiphon.given import Given, missing
 
 EAGERNESS = ("low", "medium", "high", "auto")
 LONGEST_MS = 10_000
@@ -49,7 +48,7 @@ def merge_turn_detection(
 ) -> dict[str, Any] | None:
     """Return what becomes of `before`; another type begins anew but for what both types have. None is off.
 
-    Raises `RealtimeRefusal`.
+    Raises `InvalidRequest`.
     """
     if given.is_null:
         return None

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from starlette.datastructures import QueryParams
 
-from antiphon.errors import AntiphonError, InvalidValue, MissingParameter, UnknownParameter
+from antiphon.errors import AntiphonError, InvalidType, InvalidValue, MissingParameter, UnknownParameter
 from antiphon.schemas import BlobRef
 from services.ingest.chat.pages import cut_messages, read_completion_query, read_label
 from services.ingest.chat.stored import new_completion_id
@@ -198,11 +198,11 @@ def test_metadata_of_sixteen_short_pairs_is_accepted() -> None:
     [
         ({}, MissingParameter, "metadata"),
         ({"metadata": {}, "model": "x"}, UnknownParameter, "model"),
-        ({"metadata": []}, InvalidValue, "metadata"),
-        ({"metadata": "x"}, InvalidValue, "metadata"),
+        ({"metadata": []}, InvalidType, "metadata"),
+        ({"metadata": "x"}, InvalidType, "metadata"),
         ({"metadata": {str(i): "" for i in range(17)}}, InvalidValue, "metadata"),
         ({"metadata": {"k" * 65: ""}}, InvalidValue, "metadata"),
-        ({"metadata": {"k": 1}}, InvalidValue, "metadata.k"),
+        ({"metadata": {"k": 1}}, InvalidType, "metadata.k"),
         ({"metadata": {"k": None}}, MissingParameter, "metadata.k"),
         ({"metadata": {"k": "v" * 513}}, InvalidValue, "metadata.k"),
     ],

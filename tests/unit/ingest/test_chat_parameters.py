@@ -187,43 +187,44 @@ def test_what_would_change_nothing_here_is_ignored() -> None:
 
 MISSING = "missing_required_parameter"
 INVALID = "invalid_value"
+WRONG_TYPE = "invalid_type"
 UNSUPPORTED = "unsupported_value"
 
 
 @pytest.mark.parametrize(
     ("values", "param", "code", "message"),
     [
-        ({"stream": "yes"}, "stream", INVALID, "expected a boolean, but got a string instead."),
+        ({"stream": "yes"}, "stream", WRONG_TYPE, "expected a boolean, but got a string instead."),
         (
             {"stream_options": {}},
             "stream_options",
             INVALID,
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
         ),
-        ({"stream": True, "stream_options": 1}, "stream_options", INVALID, "expected an object, but got an integer"),
+        ({"stream": True, "stream_options": 1}, "stream_options", WRONG_TYPE, "expected an object, but got an integer"),
         (
             {"stream": True, "stream_options": {"include_usage": 1}},
             "stream_options.include_usage",
-            INVALID,
+            WRONG_TYPE,
             "expected a boolean",
         ),
         ({"n": 2}, "n", UNSUPPORTED, "Unsupported value: 'n' does not support 2 with model 'gpt-audio'."),
         ({"n": 0}, "n", INVALID, "Invalid 'n': integer below minimum value. Expected a value >= 1, but got 0 instead."),
-        ({"n": 1.5}, "n", INVALID, "expected an integer, but got a decimal number instead."),
+        ({"n": 1.5}, "n", WRONG_TYPE, "expected an integer, but got a decimal number instead."),
         (
             {"temperature": 3},
             "temperature",
             INVALID,
             "Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 3 instead.",
         ),
-        ({"temperature": True}, "temperature", INVALID, "expected a decimal number, but got a boolean instead."),
+        ({"temperature": True}, "temperature", WRONG_TYPE, "expected a decimal number, but got a boolean instead."),
         ({"temperature": float("nan")}, "temperature", INVALID, "but got nan instead"),
         ({"top_p": -0.1}, "top_p", INVALID, "Expected a value >= 0, but got -0.1 instead."),
         ({"presence_penalty": 2.1}, "presence_penalty", INVALID, "<= 2"),
-        ({"frequency_penalty": [1]}, "frequency_penalty", INVALID, "but got an array instead."),
+        ({"frequency_penalty": [1]}, "frequency_penalty", WRONG_TYPE, "but got an array instead."),
         ({"seed": 2**63}, "seed", INVALID, "integer above maximum value"),
         ({"seed": 10**5000}, "seed", INVALID, "an integer of 16610 bits"),
-        ({"seed": "1"}, "seed", INVALID, "expected an integer, but got a string instead."),
+        ({"seed": "1"}, "seed", WRONG_TYPE, "expected an integer, but got a string instead."),
         ({"max_tokens": 0}, "max_tokens", INVALID, "integer below minimum value"),
         ({"max_completion_tokens": 2**31}, "max_completion_tokens", INVALID, "integer above maximum value"),
         (
@@ -239,12 +240,12 @@ UNSUPPORTED = "unsupported_value"
             "Invalid 'stop': array too long. Expected an array with maximum length 4, "
             "but got an array with length 5 instead.",
         ),
-        ({"stop": [1]}, "stop[0]", INVALID, "expected a string, but got an integer instead."),
-        ({"stop": {}}, "stop", INVALID, "expected one of a string or array of strings, but got an object instead."),
+        ({"stop": [1]}, "stop[0]", WRONG_TYPE, "expected a string, but got an integer instead."),
+        ({"stop": {}}, "stop", WRONG_TYPE, "expected one of a string or array of strings, but got an object instead."),
         ({"stop": "x" * 2000}, "stop", INVALID, "string too long"),
         ({"top_logprobs": 2}, "top_logprobs", INVALID, "only allowed when 'logprobs' is enabled"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", INVALID, "<= 20, but got 21"),
-        ({"modalities": "audio"}, "modalities", INVALID, "expected an array of strings, but got a string instead."),
+        ({"modalities": "audio"}, "modalities", WRONG_TYPE, "expected an array of strings, but got a string instead."),
         ({"modalities": []}, "modalities", INVALID, "empty array"),
         (
             {"modalities": ["audio"], "audio": {"voice": "alloy", "format": "wav"}},
@@ -261,7 +262,7 @@ UNSUPPORTED = "unsupported_value"
         ({"modalities": ["text", "audio"]}, "audio", MISSING, "Missing required parameter: 'audio'."),
         ({"audio": {"format": "wav"}}, "audio.voice", MISSING, "Missing required parameter: 'audio.voice'."),
         ({"audio": {"voice": {}, "format": "wav"}}, "audio.voice.id", MISSING, "'audio.voice.id'"),
-        ({"audio": {"voice": 1, "format": "wav"}}, "audio.voice", INVALID, "one of a string or object"),
+        ({"audio": {"voice": 1, "format": "wav"}}, "audio.voice", WRONG_TYPE, "one of a string or object"),
         ({"audio": {"voice": "", "format": "wav"}}, "audio.voice", INVALID, "empty string"),
         ({"audio": {"voice": "alloy"}}, "audio.format", MISSING, "Missing required parameter: 'audio.format'."),
         (
@@ -270,9 +271,9 @@ UNSUPPORTED = "unsupported_value"
             INVALID,
             "Invalid value: 'ogg'. Supported values are: 'wav', 'aac', 'mp3', 'flac', 'opus', and 'pcm16'.",
         ),
-        ({"store": 1}, "store", INVALID, "expected a boolean"),
-        ({"metadata": []}, "metadata", INVALID, "expected an object, but got an array instead."),
-        ({"metadata": {"a": 1}}, "metadata.a", INVALID, "expected a string, but got an integer instead."),
+        ({"store": 1}, "store", WRONG_TYPE, "expected a boolean"),
+        ({"metadata": []}, "metadata", WRONG_TYPE, "expected an object, but got an array instead."),
+        ({"metadata": {"a": 1}}, "metadata.a", WRONG_TYPE, "expected a string, but got an integer instead."),
         ({"metadata": {"a": "x" * 513}}, "metadata.a", INVALID, "maximum length 512"),
         ({"metadata": {"a" * 65: "x"}}, "metadata", INVALID, "maximum length 64"),
         ({"metadata": {str(key): "" for key in range(17)}}, "metadata", INVALID, "too many properties"),
@@ -282,14 +283,14 @@ UNSUPPORTED = "unsupported_value"
         ({"moderation": {"model": "m"}}, "moderation", UNSUPPORTED, "'moderation' is not supported"),
         ({"data_sources": [{}]}, "data_sources", UNSUPPORTED, "'data_sources' is not supported"),
         ({"logit_bias": {"50256": -100}}, "logit_bias", UNSUPPORTED, "'logit_bias' is not supported"),
-        ({"logit_bias": 1}, "logit_bias", INVALID, "expected an object"),
+        ({"logit_bias": 1}, "logit_bias", WRONG_TYPE, "expected an object"),
         ({"service_tier": "gold"}, "service_tier", INVALID, "Invalid value: 'gold'."),
         ({"reasoning_effort": "huge"}, "reasoning_effort", INVALID, "Invalid value: 'huge'."),
-        ({"verbosity": 1}, "verbosity", INVALID, "expected a string"),
-        ({"user": 5}, "user", INVALID, "expected a string"),
+        ({"verbosity": 1}, "verbosity", WRONG_TYPE, "expected a string"),
+        ({"user": 5}, "user", WRONG_TYPE, "expected a string"),
         ({"prediction": {}}, "prediction.type", MISSING, "'prediction.type'"),
-        ({"tools": {}}, "tools", INVALID, "expected an array of objects, but got an object instead."),
-        ({"tools": ["f"]}, "tools[0]", INVALID, "expected an object, but got a string instead."),
+        ({"tools": {}}, "tools", WRONG_TYPE, "expected an array of objects, but got an object instead."),
+        ({"tools": ["f"]}, "tools[0]", WRONG_TYPE, "expected an object, but got a string instead."),
         ({"tools": [{"function": {"name": "f"}}]}, "tools[0].type", MISSING, "'tools[0].type'"),
         ({"tools": [{"type": "function"}]}, "tools[0].function", MISSING, "'tools[0].function'"),
         (
@@ -319,7 +320,7 @@ UNSUPPORTED = "unsupported_value"
         (
             {"tools": [{"type": "function", "function": {"name": "f", "parameters": "{}"}}]},
             "tools[0].function.parameters",
-            INVALID,
+            WRONG_TYPE,
             "expected an object, but got a string instead.",
         ),
         (
@@ -335,7 +336,7 @@ UNSUPPORTED = "unsupported_value"
             "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.",
         ),
         ({"tools": [TIME], "tool_choice": "any"}, "tool_choice", INVALID, "'none', 'auto', and 'required'."),
-        ({"tools": [TIME], "tool_choice": 1}, "tool_choice", INVALID, "expected one of a string or object"),
+        ({"tools": [TIME], "tool_choice": 1}, "tool_choice", WRONG_TYPE, "expected one of a string or object"),
         ({"tools": [TIME], "tool_choice": {}}, "tool_choice.type", MISSING, "'tool_choice.type'"),
         ({"tools": [TIME], "tool_choice": {"type": "custom"}}, "tool_choice.type", UNSUPPORTED, "'custom'"),
         (
@@ -356,7 +357,7 @@ UNSUPPORTED = "unsupported_value"
             INVALID,
             "empty array",
         ),
-        ({"response_format": "json"}, "response_format", INVALID, "expected an object"),
+        ({"response_format": "json"}, "response_format", WRONG_TYPE, "expected an object"),
         ({"response_format": {"type": "xml"}}, "response_format.type", INVALID, "Invalid value: 'xml'."),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", MISSING, ""),
         (

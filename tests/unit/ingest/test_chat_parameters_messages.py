@@ -7,10 +7,10 @@ import pytest
 from openai.types.chat import ChatCompletionMessage
 
 from antiphon.errors import AntiphonError
+from antiphon.given import MaybeGiven
 from antiphon.schemas import ImagePart, TextPart, ToolCall
 from services.ingest.chat.request import Recording, SaidMessage
 from services.ingest.parameters.chat_messages import read_messages
-from services.ingest.parameters.chat_values import Given
 
 pytestmark = pytest.mark.unit
 
@@ -25,7 +25,7 @@ OTHER_ANSWER = {"role": "tool", "tool_call_id": "call_2", "content": "2"}
 
 
 def read(*messages: Any, strict: bool = False) -> tuple[SaidMessage, ...]:
-    return read_messages(Given(list(messages), "messages"), strict=strict)
+    return read_messages(MaybeGiven(list(messages), "messages"), strict=strict)
 
 
 def refusal(*messages: Any, strict: bool = False) -> AntiphonError:
@@ -125,13 +125,14 @@ def test_messages_may_be_empty_text() -> None:
 
 MISSING = "missing_required_parameter"
 INVALID = "invalid_value"
+WRONG_TYPE = "invalid_type"
 UNSUPPORTED = "unsupported_value"
 
 
 @pytest.mark.parametrize(
     ("message", "param", "code", "text"),
     [
-        ("hi", "messages[0]", INVALID, "expected an object, but got a string instead."),
+        ("hi", "messages[0]", WRONG_TYPE, "expected an object, but got a string instead."),
         ({"content": "hi"}, "messages[0].role", MISSING, "Missing required parameter: 'messages[0].role'."),
         (
             {"role": "bot", "content": "hi"},
@@ -146,12 +147,12 @@ UNSUPPORTED = "unsupported_value"
         (
             {"role": "user", "content": 5},
             "messages[0].content",
-            INVALID,
+            WRONG_TYPE,
             "Invalid type for 'messages[0].content': expected one of a string or array of objects, "
             "but got an integer instead.",
         ),
         (said(), "messages[0].content", INVALID, "empty array"),
-        (said("hi"), "messages[0].content[0]", INVALID, "expected an object, but got a string instead."),
+        (said("hi"), "messages[0].content[0]", WRONG_TYPE, "expected an object, but got a string instead."),
         (said({"text": "hi"}), "messages[0].content[0].type", MISSING, ""),
         (
             said({"type": "video"}),
@@ -161,7 +162,7 @@ UNSUPPORTED = "unsupported_value"
         ),
         (said({"type": "file", "file": {}}), "messages[0].content[0].type", UNSUPPORTED, "'file'"),
         (said({"type": "text"}), "messages[0].content[0].text", MISSING, ""),
-        (said(written(["hi"])), "messages[0].content[0].text", INVALID, "but got an array instead."),
+        (said(written(["hi"])), "messages[0].content[0].text", WRONG_TYPE, "but got an array instead."),
         (said(written("\ud83d")), "messages[0].content[0].text", INVALID, "not valid Unicode"),
         ({"role": "system", "content": [spoken()]}, "messages[0].content[0].type", INVALID, "'text'."),
         ({"role": "assistant", "content": [spoken()]}, "messages[0].content[0].type", INVALID, "'text' and 'refusal'."),
@@ -181,7 +182,7 @@ UNSUPPORTED = "unsupported_value"
         ({**HELLO, "name": "a b"}, "messages[0].name", INVALID, "string does not match pattern"),
         ({**HELLO, "name": "a" * 65}, "messages[0].name", INVALID, "string too long"),
         ({"role": "assistant", "audio": {}}, "messages[0].audio.id", MISSING, ""),
-        ({"role": "assistant", "audio": "audio_1"}, "messages[0].audio", INVALID, "expected an object"),
+        ({"role": "assistant", "audio": "audio_1"}, "messages[0].audio", WRONG_TYPE, "expected an object"),
         (
             {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": ""}},
             "messages[0].function_call",
@@ -198,7 +199,7 @@ UNSUPPORTED = "unsupported_value"
         (
             {"role": "assistant", "tool_calls": [{**CALL, "function": {"name": "f", "arguments": {}}}]},
             "messages[0].tool_calls[0].function.arguments",
-            INVALID,
+            WRONG_TYPE,
             "expected a string, but got an object instead.",
         ),
         ({"role": "tool", "content": "1"}, "messages[0].tool_call_id", MISSING, ""),
@@ -219,7 +220,7 @@ def test_what_is_wrong_with_a_message_is_named(message: Any, param: str, code: s
         (
             spoken(7),
             "input_audio.data",
-            INVALID,
+            WRONG_TYPE,
             "Invalid type for 'messages[0].content[1].input_audio.data': expected a string, "
             "but got an integer instead.",
         ),
@@ -244,7 +245,7 @@ def test_a_conversation_has_messages() -> None:
         "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead."
     )
     with pytest.raises(AntiphonError, match=r"Missing required parameter: 'messages'\.") as refused:
-        read_messages(Given(None, "messages"), strict=False)
+        read_messages(MaybeGiven(None, "messages"), strict=False)
     assert refused.value.param == "messages"
 
 

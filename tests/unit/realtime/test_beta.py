@@ -9,9 +9,9 @@ from openai.types.beta.realtime.realtime_server_event import RealtimeServerEvent
 from openai.types.realtime.realtime_server_event import RealtimeServerEvent
 from pydantic import TypeAdapter
 
+from antiphon.errors import InvalidRequest
 from antiphon.realtime.beta import BetaDialect, speaks_ga
 from antiphon.realtime.items import read_item
-from antiphon.realtime.refusals import RealtimeRefusal
 from antiphon.realtime.response_object import merge_response
 from antiphon.realtime.session_object import Defaults, Known, merge_session, new_session
 
@@ -318,7 +318,7 @@ def test_a_temperature_holds_only_if_its_update_does() -> None:
     ],
 )
 def test_what_the_new_dialect_has_no_words_for_is_refused_here(event: dict[str, Any], code: str, param: str) -> None:
-    with pytest.raises(RealtimeRefusal) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         BetaDialect().to_ga(event)
     assert (caught.value.code, caught.value.param) == (code, param)
 

@@ -9,8 +9,8 @@ import pytest
 from openai.types.realtime import ConversationItem
 from pydantic import TypeAdapter
 
+from antiphon.errors import InvalidRequest
 from antiphon.realtime.items import LARGEST_IMAGE, read_item
-from antiphon.realtime.refusals import RealtimeRefusal
 
 pytestmark = pytest.mark.unit
 
@@ -117,6 +117,6 @@ def test_what_the_assistant_said_may_be_told_again_as_text() -> None:
     ],
 )
 def test_a_wrong_item_is_refused_by_the_place_of_what_is_wrong(item: object, code: str, param: str) -> None:
-    with pytest.raises(RealtimeRefusal) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         read_item(item)
     assert (caught.value.code, caught.value.param) == (code, param)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.realtime.refusals import RealtimeRefusal
+from antiphon.errors import InvalidRequest
 from antiphon.realtime.response_object import merge_response
 from antiphon.realtime.session_object import Defaults, Known, new_session
 
@@ -77,13 +77,13 @@ def test_what_a_response_says_holds_for_it_alone() -> None:
     ],
 )
 def test_a_wrong_response_is_refused(overrides: object, code: str, param: str) -> None:
-    with pytest.raises(RealtimeRefusal) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         merged(overrides)
     assert (caught.value.code, caught.value.param) == (code, param)
 
 
 def test_only_a_response_outside_of_the_conversation_may_have_another_voice_later() -> None:
     other = {"audio": {"output": {"voice": "alloy"}}}
-    with pytest.raises(RealtimeRefusal, match="assistant audio is present"):
+    with pytest.raises(InvalidRequest, match="assistant audio is present"):
         merged(other, has_spoken=True)
     assert merged({**other, "conversation": "none"}, has_spoken=True)["audio"]["output"]["voice"] == "alloy"

@@ -15,7 +15,7 @@ from openai.types.realtime import (
     RealtimeTranscriptionSessionCreateRequest,
 )
 
-from antiphon.realtime.refusals import RealtimeRefusal
+from antiphon.errors import InvalidRequest
 from antiphon.realtime.session_object import Defaults, Known, merge_session, new_session, shown_session
 
 pytestmark = pytest.mark.unit
@@ -56,7 +56,7 @@ def hearing(session: dict[str, Any], **patch: Any) -> dict[str, Any]:
 
 def refusal(session: dict[str, Any], patch: object, *, has_spoken: bool = False) -> tuple[str | None, str | None, str]:
     before = copy.deepcopy(session)
-    with pytest.raises(RealtimeRefusal) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         merge_session(session, patch, known=KNOWN, has_spoken=has_spoken)
     assert session == before
     info = caught.value.info()
@@ -413,7 +413,7 @@ def test_whatever_a_client_sends_is_taken_whole_or_refused(path: tuple[str | int
     before = copy.deepcopy(session)
     try:
         merged = merge_session(session, {"type": "realtime", **value}, known=KNOWN)
-    except RealtimeRefusal as refused:
+    except InvalidRequest as refused:
         assert refused.param is not None
         assert refused.param.startswith("session")
         assert refused.code in {"invalid_value", "invalid_type", "unknown_parameter", "missing_required_parameter"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openai.types.realtime import RealtimeTranslationSession
 
-from antiphon.realtime.refusals import RealtimeRefusal
+from antiphon.errors import InvalidRequest
 from antiphon.realtime.translation_object import merge_translation_session, new_translation_session
 
 pytestmark = pytest.mark.unit
@@ -57,6 +57,6 @@ def test_its_language_and_its_hearing_can_be_set() -> None:
     ],
 )
 def test_nothing_else_can(patch: object, code: str, param: str) -> None:
-    with pytest.raises(RealtimeRefusal) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         merged(patch)
     assert (caught.value.code, caught.value.param) == (code, param)
