@@ -8,6 +8,8 @@ DEVELOP := .venv/.develop
 WAITING := $(addprefix tests/integration/,bus/ producer/ webhooks/ ingest/ synthesizer/)
 WHOLE := tests/integration/supervisor/
 CONTENDERS := taskiq celery dramatiq arq
+# What the clients of the contract tests need but never load there.
+UNUSED := $(addprefix --no-emit-package ,llvmlite numba onnxruntime)
 LOCK_OPTIONS := --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 MAKEFLAGS += --no-print-directory
@@ -64,6 +66,8 @@ lock: ## Resolve requirements/*.in anew into the lock files (needs uv)
 	uv pip compile $(LOCK_OPTIONS) --output-file requirements/develop.lock requirements/develop.in
 	for name in $(CONTENDERS); do \
 		uv pip compile $(LOCK_OPTIONS) --output-file requirements/bench/$$name.lock requirements/bench/$$name.in || exit; done
+	uv pip compile $(LOCK_OPTIONS) --output-file requirements/clients/beta.lock requirements/clients/beta.in
+	uv pip compile $(LOCK_OPTIONS) $(UNUSED) --output-file requirements/clients/voice.lock requirements/clients/voice.in
 
 # The stamps are newer than what they were made from: a second run installs nothing.
 $(PLATFORM): requirements/platform.lock pyproject.toml shared/pyproject.toml

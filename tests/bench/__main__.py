@@ -23,7 +23,19 @@ from tests.bench.platform import Door, platform
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-NAMES = ("bus", "queues", "memory", "http", "throughput", "replicas", "fairness", "oversubscription", "resume", "chat")
+NAMES = (
+    "bus",
+    "queues",
+    "memory",
+    "http",
+    "throughput",
+    "replicas",
+    "fairness",
+    "oversubscription",
+    "resume",
+    "chat",
+    "realtime",
+)
 _ALL = {"transcriber": 1, "translator": 1, "synthesizer": 1, "responder": 0}
 _TRANSCRIBER = {"transcriber": 1, "translator": 0, "synthesizer": 0, "responder": 0}
 
@@ -86,6 +98,10 @@ async def _part(name: str, folder: Path, door: Door | None, *, quick: bool) -> l
         from tests.bench import chat
 
         return await chat.measure(folder / name, quick=quick)
+    if name == "realtime":
+        from tests.bench import realtime
+
+        return await realtime.measure(folder / name, quick=quick)
     if name == "resume":
         from tests.bench import resume
 

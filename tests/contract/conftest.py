@@ -14,13 +14,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import openai
 import pytest
+import pytest_asyncio
 
 from antiphon.models import WeightStore
 from antiphon.settings import default_cache_dir
@@ -28,6 +29,7 @@ from tests.contract.chat_models import PEER_KEY_ENV, UPSTREAM_KEY, UPSTREAM_KEY_
 from tests.contract.chat_replicas import Replica, replica
 from tests.contract.chat_upstream import ScriptedUpstream, scripted
 from tests.contract.collector import Collector, collecting
+from tests.contract.realtime_models import realtime_models
 
 READY_S = 180.0
 STOP_S = 60.0
@@ -106,6 +108,7 @@ def platform(
             peer_url=f"http://127.0.0.1:{second_port}/v1",
             nowhere_url=f"http://127.0.0.1:{nobodys_port}/v1",
         )
+        + realtime_models(upstream_url=scripted_upstream.base_url)
     )
     api_key, other_api_key = "sk-contract-0123456789", "sk-contract-other-0123456789"
     environment = {name: value for name, value in os.environ.items() if name != "REDIS_URL"} | {
@@ -181,6 +184,19 @@ def upstream(platform: Served, scripted_upstream: ScriptedUpstream) -> ScriptedU
 @pytest.fixture
 def client(platform: Served) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=platform.base_url, api_key=platform.api_key, max_retries=0, timeout=100) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def realtime(platform: Served) -> AsyncIterator[openai.AsyncOpenAI]:
+    """The SDK for sessions."""
+    async with openai.AsyncOpenAI(
+        base_url=platform.base_url,
+        websocket_base_url=platform.base_url.replace("http", "ws", 1),
+        api_key=platform.api_key,
+        max_retries=0,
+        timeout=100,
+    ) as opened:
         yield opened
 
 

@@ -32,7 +32,7 @@ _MOST_ENTRIES = 128
 _MOST_BYTES = 1024 * 1024
 """Held for a slow consumer; the rest waits in Redis."""
 
-_PAUSE_PER_STREAM_S = 0.0005
+_PAUSE_PER_STREAM_S = 0.001
 """A read costs as much as it names streams, so the more there are, the more is to come with each."""
 
 _WAKE_TTL_S = 3600
