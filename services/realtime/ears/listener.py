@@ -28,6 +28,13 @@ _AT_ONCE_S = 0.25
 """Sound that is converted in the loop: about 0.1 ms of work, 0.5 ms with noise reduction."""
 _SLICE_S = 1.0
 """Sound that is converted in one go in a thread."""
+_HUSH_FRAMES = 20
+"""Frames without voice after which nobody is about to go on speaking."""
+_HUSHED_TOGETHER = 3
+"""Frames that are heard together then: what costs is to call the model at all, and a tenth of a second is soon enough
+to notice that somebody begins."""
+_SILENCE = 0.3
+"""Probability of voice below which a frame is silence for this."""
 
 
 class Listener:
@@ -69,7 +76,8 @@ class Listener:
     async def hear(self, raw: Sequence[bytes]) -> tuple[int, tuple[float, ...]]:
         """Take more input; return how many positions it brings, and the probability of voice in each completed frame.
 
-        A part of a sample at the end waits for its rest.
+        A part of a sample at the end waits for its rest. So do frames, for one or two more, once nobody has spoken for
+        a while.
         """
         format = self._came.format
         data = b"".join((self._part, *raw))
@@ -118,6 +126,7 @@ class Listener:
         self._resampler = LiveResampler(self._came.format.rate, RECOGNITION_RATE)
         self._reducer = None if self._noise is None else NoiseReducer(cast(Distance, self._noise))
         self._frame: Samples = np.empty(0, dtype=np.float32)
+        self._hushed = 0
         self._heard = Recording(HEARD, self.position)
 
     def _take(self, data: bytes) -> list[Samples]:
@@ -133,13 +142,18 @@ class Listener:
             return []
         held = np.concatenate((self._frame, samples))
         whole = len(held) // FRAME_SAMPLES * FRAME_SAMPLES
+        if self._hushed >= _HUSH_FRAMES and whole < _HUSHED_TOGETHER * FRAME_SAMPLES:
+            whole = 0
         self._frame = held[whole:]
         return list(held[:whole].reshape(-1, FRAME_SAMPLES))
 
     async def _detect(self, frames: list[Samples]) -> list[float]:
         if self._detector is None or not frames:
             return []
-        return await self._voices.hear(self._detector, frames)
+        voice = await self._voices.hear(self._detector, frames)
+        for probability in voice:
+            self._hushed = self._hushed + 1 if probability < _SILENCE else 0
+        return voice
 
 
 def _wav_file(pcm: bytes, rate: int) -> bytes:

@@ -13,10 +13,6 @@ from services.realtime.session.stage import Stage
 from services.realtime.session.state import Item, Turn
 
 _EVENT = "conversation.item.input_audio_transcription"
-LONGEST_BREATH_MS = 2_000
-MOST_BEFORE = 200
-"""Characters of the words before a turn."""
-_ENDS = ".?!…。？！"  # noqa: RUF001 (the ends of sentences in other scripts)
 LOGPROBS = "item.input_audio_transcription.logprobs"
 
 
@@ -189,23 +185,11 @@ class Hearing:
             language=settings.get("language") or None,
             languages=tuple(settings.get("languages") or ()),
             keywords=tuple(settings.get("keywords") or ()),
-            prompt=settings.get("prompt") or self._begun_before(item_id, start),
+            prompt=settings.get("prompt") or None,
             logprobs=LOGPROBS in (self._stage.core.session.get("include") or ()),
         )
         model = settings.get("model") or self._stage.facts.transcriber
         return Transcribe(item_id, hearing, start, stop, model, options, kept=kept)
-
-    def _begun_before(self, item_id: str, start: int) -> str | None:
-        """Return the words before, if a breath has cut a sentence in two: its rest is not understood without them."""
-        for other in reversed(self._stage.core.order):
-            item = self._stage.items[other]
-            if other == item_id or item.stop <= item.start:
-                continue
-            gap_ms = (start - item.stop) / POSITIONS_PER_MS
-            goes_on = 0 <= gap_ms <= LONGEST_BREATH_MS and item.heard == "yes"
-            open_ended = item.transcript and item.transcript[-1] not in _ENDS
-            return item.transcript[-MOST_BEFORE:] if goes_on and open_ended else None
-        return None
 
     def _find(self, item_id: str) -> Item | None:
         if item_id in self._stage.items:
