@@ -9,6 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+_TRUSTED = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+"""Where pip and others are told of certificates that a network of its own adds."""
 _OLDEST_NODE = 20
 
 
@@ -31,6 +33,9 @@ class Node:
         """Fetch what the lock file of a folder names, from the registry that this machine is set up with."""
         command: list[str | Path] = [*self.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         environment = {**os.environ, "PATH": f"{self.node.parent}{os.pathsep}{os.environ['PATH']}"}
+        if trusted := next((os.environ[name] for name in _TRUSTED if name in os.environ), None):
+            # Node.js has a list of its own, and asks none of these what else is trusted here.
+            environment.setdefault("NODE_EXTRA_CA_CERTS", trusted)
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=110, check=False
         )
