@@ -9,16 +9,16 @@ class Values:
     """A store of values that forgets nothing."""
 
     def __init__(self) -> None:
-        self._values: dict[str, bytes] = {}
+        self.values: dict[str, bytes] = {}
 
     async def put(self, key: str, data: bytes, ttl: timedelta) -> None:
-        self._values[key] = data
+        self.values[key] = data
 
     async def append(self, key: str, data: bytes, ttl: timedelta) -> None:
-        self._values[key] = self._values.get(key, b"") + data
+        self.values[key] = self.values.get(key, b"") + data
 
     async def get(self, key: str) -> bytes | None:
-        return self._values.get(key)
+        return self.values.get(key)
 
     async def drop(self, key: str) -> None:
-        self._values.pop(key, None)
+        self.values.pop(key, None)

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 from antiphon.blobs import open_blobs
 from antiphon.bus import Bus
-from antiphon.calling import Aftercare
+from antiphon.calling import Aftercare, Desk
 from antiphon.egress import open_egress
 from antiphon.models import Catalogue, WeightStore
 from antiphon.schemas import RealtimeJob
-from services.realtime.driver.jobs import Desk
 from services.realtime.ears import open_ears
 from services.realtime.handlers import Hold, Machines
 from services.realtime.installation import Installation

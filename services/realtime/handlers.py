@@ -10,12 +10,12 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from antiphon.bus import HeldSession, Postponed, SessionHost, SessionLost, Work
+from antiphon.calling import Desk
 from antiphon.errors import AntiphonError, Unavailable
 from antiphon.schemas import RealtimeJob, SessionEnd
 from services.realtime.driver.drive import Drive
 from services.realtime.driver.ear import Ear, Listener
 from services.realtime.driver.hands import Judge, Tools
-from services.realtime.driver.jobs import Desk
 from services.realtime.driver.kept_audio import KeptAudio
 from services.realtime.driver.record import FIELD, Record
 from services.realtime.installation import Installation

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from antiphon.bus import HeldSession, SessionInput
+from antiphon.calling import Desk
 from antiphon.errors import AntiphonError
 from antiphon.failures import first_error
 from antiphon.schemas import ErrorInfo, SessionEnd
@@ -22,7 +23,7 @@ from services.realtime.driver import kept_audio, record
 from services.realtime.driver.ear import Ear
 from services.realtime.driver.hands import Hands, Judge, Tools
 from services.realtime.driver.inbox import Inbox
-from services.realtime.driver.jobs import Desk, Errand, Jobs, News
+from services.realtime.driver.jobs import Errand, Jobs, News
 from services.realtime.driver.kept_audio import KeptAudio
 from services.realtime.driver.outgoing import Backlog, Outgoing, SentSound, server_error
 from services.realtime.driver.record import Record

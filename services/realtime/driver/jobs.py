@@ -9,9 +9,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from antiphon.blobs import Blobs
-from antiphon.bus import Bus, Call, Caller
-from antiphon.calling import Aftercare
+from antiphon.bus import Call
+from antiphon.calling import Desk
 from antiphon.errors import AntiphonError, Failure, Unavailable
 from services.realtime.driver.orders import Order
 from services.realtime.session.happenings import Happening
@@ -22,17 +21,6 @@ if TYPE_CHECKING:
     from antiphon.bus import OutputEvent
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Desk:
-    """What it takes to have work done. `timeout_s` is how long any job of a session may take."""
-
-    bus: Bus
-    caller: Caller
-    blobs: Blobs
-    aftercare: Aftercare
-    timeout_s: float
 
 
 @dataclass(slots=True, eq=False)

@@ -17,7 +17,7 @@ from services.realtime.session.happenings import Answered, NotAnswered, Spoke, W
 from services.realtime.session.hearing import Hearing
 from services.realtime.session.outputs import Outputs
 from services.realtime.session.stage import Stage
-from services.realtime.session.state import Item, Response
+from services.realtime.session.state import Item, Response, Window
 from services.realtime.session.toolbox import Toolbox
 from services.realtime.session.wire import response_wire, usage_wire
 
@@ -408,7 +408,7 @@ class Responses:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _window(self) -> Any:
+    def _window(self) -> Window:
         window = self._stage.core.window
         if self._stage.now_ms - window.since_ms >= _WINDOW_MS:
             window.since_ms, window.requests, window.tokens = self._stage.now_ms, 0, 0

@@ -17,7 +17,7 @@ import orjson
 
 from antiphon.blobs import Blobs, open_blobs
 from antiphon.bus import Bus, Caller, SessionLine, Work
-from antiphon.calling import Aftercare
+from antiphon.calling import Aftercare, Desk
 from antiphon.models import Catalogue, WeightStore
 from antiphon.schemas import (
     Delta,
@@ -32,7 +32,6 @@ from antiphon.schemas import (
 )
 from antiphon.settings import BlobSettings, BusSettings
 from services.realtime.app import TURN_WEIGHTS, VOICE_WEIGHTS
-from services.realtime.driver.jobs import Desk
 from services.realtime.ears import open_ears
 from services.realtime.handlers import Hold
 from services.realtime.installation import Installation

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from services.ingest.auth import Keyring
 from services.ingest.platform import Platform
 from services.ingest.server import listen, serve_http
 from services.ingest.settings import IngestSettings
+from tests.values import Values
 
 KEY = "sk-test-0123456789"
 
@@ -107,25 +107,6 @@ class MemoryCaller:
         return call.job
 
 
-class MemoryValues:
-    """Small payloads in a dictionary."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, bytes] = {}
-
-    async def put(self, key: str, data: bytes, ttl: timedelta) -> None:
-        self.values[key] = data
-
-    async def append(self, key: str, data: bytes, ttl: timedelta) -> None:
-        self.values[key] = self.values.get(key, b"") + data
-
-    async def get(self, key: str) -> bytes | None:
-        return self.values.get(key)
-
-    async def drop(self, key: str) -> None:
-        self.values.pop(key, None)
-
-
 @dataclass(frozen=True)
 class LaneCount:
     workers: int
@@ -145,7 +126,7 @@ class MemoryBus:
         }
     )
     error: Exception | None = None
-    values: MemoryValues = field(default_factory=MemoryValues)
+    values: Values = field(default_factory=Values)
 
     def now_ms(self) -> int:
         return 1_790_000_000_000
@@ -170,7 +151,7 @@ class Door:
     client: httpx.AsyncClient
     caller: MemoryCaller
     bus: MemoryBus
-    values: MemoryValues
+    values: Values
     folder: Path
     platform: Platform
     stop: asyncio.Event
@@ -195,7 +176,7 @@ def open_door(tmp_path: Path) -> OpenDoor:
     @asynccontextmanager
     async def open_with(**options: Any) -> AsyncIterator[Door]:
         settings = IngestSettings(**{"port": 0, **options})
-        caller, bus, values = MemoryCaller(), MemoryBus(), MemoryValues()
+        caller, bus, values = MemoryCaller(), MemoryBus(), Values()
         folder = tmp_path / "blobs"
 
         blob_settings = BlobSettings(blob_url=folder.as_uri(), blob_inline_bytes=1024)

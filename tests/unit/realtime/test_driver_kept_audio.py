@@ -7,30 +7,12 @@ from datetime import timedelta
 import pytest
 
 from services.realtime.driver.kept_audio import FIELD, FOUND_BYTES, KeptAudio
+from tests.values import Values
 
 pytestmark = pytest.mark.unit
 
 
-class Store:
-    """Values in memory."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, bytes] = {}
-
-    async def put(self, key: str, data: bytes, ttl: timedelta) -> None:
-        self.values[key] = data
-
-    async def append(self, key: str, data: bytes, ttl: timedelta) -> None:
-        self.values[key] = self.values.get(key, b"") + data
-
-    async def get(self, key: str) -> bytes | None:
-        return self.values.get(key)
-
-    async def drop(self, key: str) -> None:
-        self.values.pop(key, None)
-
-
-def new_kept(store: Store, *, limit_bytes: int = 100_000) -> KeptAudio:
+def new_kept(store: Values, *, limit_bytes: int = 100_000) -> KeptAudio:
     return KeptAudio(store, "sess_1", limit_bytes=limit_bytes, ttl=timedelta(hours=1))
 
 
@@ -40,7 +22,7 @@ async def add(kept: KeptAudio, item_id: str, data: bytes, *, index: int = 0) -> 
 
 
 async def test_parts_are_found_by_their_index() -> None:
-    store = Store()
+    store = Values()
     kept = new_kept(store)
     await kept.keep("a", 0, b"12", format="audio/pcm")
     await add(kept, "a", b"34", index=1)
@@ -54,7 +36,7 @@ async def test_parts_are_found_by_their_index() -> None:
 
 
 async def test_the_oldest_goes_first_and_what_goes_on_after_that_is_not_kept() -> None:
-    store = Store()
+    store = Values()
     kept = new_kept(store, limit_bytes=100)
     await add(kept, "a", bytes(60))
     await add(kept, "b", bytes(60))
@@ -66,7 +48,7 @@ async def test_the_oldest_goes_first_and_what_goes_on_after_that_is_not_kept() -
 
 
 async def test_a_cut_holds_although_sound_was_on_its_way() -> None:
-    store = Store()
+    store = Values()
     kept = new_kept(store)
     await add(kept, "a", b"x" * 480)
     start = kept.note("a", 0, 480, format="audio/pcm")
@@ -76,7 +58,7 @@ async def test_a_cut_holds_although_sound_was_on_its_way() -> None:
 
 
 async def test_a_successor_fills_up_what_its_predecessor_could_not_write() -> None:
-    store = Store()
+    store = Values()
     first = new_kept(store)
     await add(first, "a", b"x" * 480)
     first.note("a", 0, 480, format="audio/pcm")
@@ -88,7 +70,7 @@ async def test_a_successor_fills_up_what_its_predecessor_could_not_write() -> No
 
 
 async def test_what_is_found_fits_into_one_event() -> None:
-    kept = new_kept(Store(), limit_bytes=100_000_000)
+    kept = new_kept(Values(), limit_bytes=100_000_000)
     await kept.keep("a", 0, bytes(FOUND_BYTES - 100), format="audio/pcm")
     await kept.keep("a", 1, bytes(1_000), format="audio/pcm")
     await kept.keep("a", 2, bytes(1_000), format="audio/pcm")
@@ -97,7 +79,7 @@ async def test_what_is_found_fits_into_one_event() -> None:
 
 
 async def test_what_is_gone_is_not_found() -> None:
-    store = Store()
+    store = Values()
     kept = new_kept(store)
     await add(kept, "a", b"12")
     store.values.clear()
