@@ -20,7 +20,9 @@ from antiphon.errors import AntiphonError
 from antiphon.models import PublicModel
 from antiphon.schemas import MEDIA_TYPES, AudioFormat, BlobRef, Job, Outcome, Transcript
 from services.ingest.disconnect import unless_gone
+from services.ingest.errors import told
 from services.ingest.errors_openai import error_object
+from services.ingest.formats.continued import Continued
 from services.ingest.formats.events import EventsOf, SpeechEvents, TranscriptEvents
 from services.ingest.formats.transcripts import render
 from services.ingest.parameters.transcription import TranscriptionRequest
@@ -55,7 +57,8 @@ class JobResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Submit the job and send its answer. Raises `AntiphonError` while nothing is sent, `ClientDisconnect`."""
         timeout_s = self._timeout.total_seconds() if self._timeout else None
-        async with running(self._platform.desk, self._job, audio=self._audio, timeout_s=timeout_s) as job:
+        desk = scope["principal"].grant.at(self._platform.desk)
+        async with running(desk, self._job, audio=self._audio, timeout_s=timeout_s) as job:
             await unless_gone(receive, self._answer(job, send))
 
 
@@ -86,34 +89,34 @@ def streamed_transcript(model: PublicModel, *, ping_s: float) -> Answer:
 def streamed_audio(audio_format: AudioFormat) -> Answer:
     """Answer with the bytes of the audio as they come.
 
-    Bytes cannot be taken back: when they cannot be continued, the connection is broken off so that the client sees
-    that they are not the whole.
+    When its worker is lost, another one speaks the same. Bytes cannot be taken back: when they cannot be continued, the
+    connection is broken off so that the client sees that they are not the whole.
     """
 
     async def answer(job: RunningJob, send: Send) -> None:
         headers = [(b"content-type", MEDIA_TYPES[audio_format].encode())]
-        started = False
+        started, audio = False, Continued()
         try:
             async with aclosing(job.events()) as events:
                 async for event in events:
                     match event:
-                        case OutputEvent(kind="reset") if started:
-                            _LOG.warning("broke off audio: its worker was lost after a part was sent")
-                            return
-                        case OutputEvent(kind="audio", data=data) if data:
+                        case OutputEvent(kind="reset"):
+                            audio.restart()
+                        case OutputEvent(kind="audio", data=data) if data := audio.take(data):
                             if not started:
                                 started = True
                                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                             await send({"type": "http.response.body", "body": data, "more_body": True})
                         case OutputEvent(kind="outcome", data=data):
                             result_of(Outcome.model_validate_json(data))
+                            audio.finish()
             if not started:
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except AntiphonError as error:
             if not started:
                 raise
-            _LOG.warning("broke off audio: %s", error.info().code)
+            _LOG.warning("broke off audio: %s", told(error).code)
 
     return answer
 
@@ -150,5 +153,5 @@ async def fail_stream(stream: EventStream, error: AntiphonError) -> None:
     """End a stream with an error: as its last event, or by raising it while nothing has been sent."""
     if not stream.started:
         raise error
-    await stream.emit(error_object(error.info()))
+    await stream.emit(error_object(told(error)))
     await stream.close(done=False)

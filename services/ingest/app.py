@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -12,8 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from antiphon.errors import AntiphonError, InvalidRequest
+from antiphon.errors import AntiphonError, InvalidRequest, ModelForbidden
 from antiphon.models import Catalogue
+from antiphon.stopping import StopRequest
+from antiphon.telemetry.health import Health
+from antiphon.telemetry.instruments import LIMITED
 from services.ingest import (
     routes_audio,
     routes_chat,
@@ -25,10 +27,15 @@ from services.ingest import (
     routes_speech,
     routes_webhooks,
 )
-from services.ingest.auth import Authentication, Keyring
+from services.ingest.access.authentication import Authentication
+from services.ingest.access.doorkeeper import Doorkeeper, require_somebody
+from services.ingest.access.keyring import Keyring
+from services.ingest.access.limiting import Limiting
 from services.ingest.body import BodyGuard
 from services.ingest.envelope import Envelope
 from services.ingest.errors import MethodNotAllowed, RouteNotFound, error_response
+from services.ingest.lane_state import LaneState
+from services.ingest.leaving import Leaving
 from services.ingest.platform import Platform, open_platform
 from services.ingest.server import listen, serve_http
 from services.ingest.settings import IngestSettings
@@ -42,18 +49,18 @@ class Ingest:
     settings: IngestSettings
     name: str = "ingest"
 
-    @property
-    def log_level(self) -> str:
-        """Least level that is logged."""
-        return self.settings.log_level
-
-    async def serve(self, stop: asyncio.Event) -> None:
+    async def serve(self, stop: StopRequest, health: Health) -> None:
         """Serve until `stop` is set. Raises `InvalidValue` for unusable settings, `Unavailable` for a port in use."""
         catalogue = Catalogue.load(self.settings.models_file)
         keyring = Keyring.parse(self.settings.api_keys.get_secret_value())
-        async with open_platform(self.settings, catalogue) as platform:
-            app = assemble(platform, keyring, stopping=stop)
-            await serve_http(app, self.settings, listener=listen(self.settings), stop=stop)
+        async with open_platform(self.settings, catalogue, health=health) as platform:
+            await require_somebody(keyring, platform.keys, platform.tokens)
+            leaving = Leaving(stop)
+            app = assemble(platform, keyring, leaving=leaving)
+            listener = listen(self.settings)
+            health.before_metrics.append(LaneState(platform.bus).refresh)
+            health.ready = True
+            await serve_http(app, self.settings, listener=listener, leaving=leaving)
 
 
 def build(settings: IngestSettings) -> Ingest:
@@ -61,11 +68,15 @@ def build(settings: IngestSettings) -> Ingest:
     return Ingest(settings)
 
 
-def assemble(platform: Platform, keyring: Keyring, *, stopping: asyncio.Event | None = None) -> FastAPI:
-    """Return the application around an open platform. Responses that have no end of their own end with `stopping`."""
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
+def assemble(platform: Platform, keyring: Keyring, *, leaving: Leaving | None = None) -> FastAPI:
+    """Return the application around an open platform. `leaving` tells it how far the process has closed."""
+    # Its own spans and logs would tell URLs with their queries, and exceptions with their words.
+    app = FastAPI(
+        openapi_url=None, redirect_slashes=False, telemetry={"tracing": False, "metrics": False, "logs": False}
+    )
     app.state.platform = platform
-    app.state.stopping = stopping or asyncio.Event()
+    app.state.leaving = leaving or Leaving()
+    app.state.readiness = routes_health.Readiness()
     app.include_router(routes_health.router)
     for prefix in ("/v1", "/openai/v1"):
         app.include_router(routes_audio.router, prefix=prefix)
@@ -83,7 +94,11 @@ def assemble(platform: Platform, keyring: Keyring, *, stopping: asyncio.Event | 
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     # The last one added is the outermost.
-    app.add_middleware(Authentication, keyring=keyring, find_secret=platform.client_secrets.find)
+    app.add_middleware(Limiting, limiter=platform.limiter)
+    app.add_middleware(
+        Authentication,
+        doorkeeper=Doorkeeper(keyring, platform.known_keys, platform.tokens, find_secret=platform.client_secrets.find),
+    )
     app.add_middleware(
         BodyGuard,
         limit_bytes=platform.settings.max_upload_bytes,
@@ -117,6 +132,8 @@ async def _refuse_socket(websocket: WebSocket) -> None:
 
 async def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, AntiphonError)  # noqa: S101
+    if isinstance(error, ModelForbidden):
+        LIMITED.labels("model").inc()
     return error_response(error, surface_of(request.scope["path"]))
 
 

@@ -23,6 +23,8 @@ def error_object(info: ErrorInfo) -> dict[str, Any]:
     """Return the body that tells a client of `info`."""
     code, message = str(info.http_status), info.message
     match info.http_status, info.code:
+        case 401, "invalid_token":
+            pass
         case 401, _:
             message = _ACCESS_DENIED
         case 404, "model_not_found":

@@ -83,7 +83,9 @@ class LinkRefused(AntiphonError):
 def error_object(info: ErrorInfo) -> dict[str, Any]:
     """Return the body that tells a client of `info`."""
     code = _CODES.get(info.http_status, "InternalServerError" if info.http_status >= 500 else "InvalidRequest")
-    message = _ACCESS_DENIED if info.http_status == HTTPStatus.UNAUTHORIZED else info.message
+    message = info.message
+    if info.http_status == HTTPStatus.UNAUTHORIZED and info.code != "invalid_token":
+        message = _ACCESS_DENIED
     own = info.code or ""
     inner: dict[str, Any] = {"code": own if own[:1].isupper() else _INNER_CODES.get(own, code), "message": message}
     target = {"target": info.param} if info.param else {}

@@ -14,8 +14,13 @@ from antiphon.blobs import Blobs, open_blobs
 from antiphon.bus import Bus, Caller, SessionDoor
 from antiphon.calling import Aftercare, Desk
 from antiphon.egress import EgressRules
+from antiphon.keys import Keys
 from antiphon.models import Catalogue
+from antiphon.telemetry.health import Health
 from antiphon.webhooks import Deliveries, Endpoints
+from services.ingest.access.known_keys import KnownKeys
+from services.ingest.access.limiter import Limiter
+from services.ingest.access.tokens import Tokens, open_tokens
 from services.ingest.chat.heard import HeardRecordings
 from services.ingest.chat.remembered import RememberedAnswers
 from services.ingest.chat.stored import StoredCompletions
@@ -37,6 +42,14 @@ class Platform:
     blobs: Blobs
     aftercare: Aftercare
     session_door: SessionDoor
+    limiter: Limiter
+    known_keys: KnownKeys
+    tokens: Tokens | None = None
+
+    @cached_property
+    def keys(self) -> Keys:
+        """Keys that an operator has made."""
+        return Keys(self.bus)
 
     @cached_property
     def desk(self) -> Desk:
@@ -109,24 +122,32 @@ class Platform:
 
 
 @asynccontextmanager
-async def open_platform(settings: IngestSettings, catalogue: Catalogue) -> AsyncIterator[Platform]:
+async def open_platform(
+    settings: IngestSettings, catalogue: Catalogue, *, health: Health | None = None
+) -> AsyncIterator[Platform]:
     """Connect, and disconnect when what is running has been cleaned up after."""
     async with (
-        Bus.open(settings.bus) as bus,
+        Bus.open(settings.bus, health=health) as bus,
         open_blobs(settings.blobs, bus.values) as blobs,
         bus.caller() as caller,
         bus.session_door() as session_door,
         Aftercare() as aftercare,
+        Limiter(bus.allowances) as limiter,
     ):
-        yield Platform(
-            settings=settings,
-            catalogue=catalogue,
-            bus=bus,
-            caller=caller,
-            blobs=blobs,
-            aftercare=aftercare,
-            session_door=session_door,
-        )
+        known_keys = KnownKeys(Keys(bus), now_s=lambda: bus.now_ms() / 1000)
+        async with open_tokens(settings.access, known_keys) as tokens:
+            yield Platform(
+                settings=settings,
+                catalogue=catalogue,
+                bus=bus,
+                caller=caller,
+                blobs=blobs,
+                aftercare=aftercare,
+                session_door=session_door,
+                limiter=limiter,
+                known_keys=known_keys,
+                tokens=tokens,
+            )
 
 
 def platform_of(request: Request) -> Platform:

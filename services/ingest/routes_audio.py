@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from antiphon.schemas import SynthesizeJob, TranscribeJob, TranslateJob
+from services.ingest.access.principal import tenant_of
 from services.ingest.answers import JobResponse, audio_events, streamed_audio, streamed_transcript, whole_transcript
-from services.ingest.auth import tenant_of
 from services.ingest.json_body import read_object
-from services.ingest.naming import deployed_model, model_name
+from services.ingest.naming import catalogue_of, deployed_model, model_name
 from services.ingest.parameters.fields import Members, Parameters
 from services.ingest.parameters.speech import read_speech
 from services.ingest.parameters.transcription import read_transcription, read_translation
@@ -28,7 +28,7 @@ async def create_transcription(request: Request) -> Response:
     platform, model = platform_of(request), deployed_model(request, "transcribe")
     async with receive_upload(request.headers, request.receive, platform.blobs) as upload:
         name = model_name(request, upload.fields.text("model"))
-        model = model or platform.catalogue.resolve(name, "transcribe")
+        model = model or catalogue_of(request).resolve(name, "transcribe")
         wanted = read_transcription(upload.fields, model.public, strict=platform.settings.strict)
         audio = await upload.keep()
     job = TranscribeJob(
@@ -48,7 +48,7 @@ async def create_translation(request: Request) -> Response:
     platform, model = platform_of(request), deployed_model(request, "translate")
     async with receive_upload(request.headers, request.receive, platform.blobs) as upload:
         name = model_name(request, upload.fields.text("model"))
-        model = model or platform.catalogue.resolve(name, "translate")
+        model = model or catalogue_of(request).resolve(name, "translate")
         wanted = read_translation(upload.fields, model.public, strict=platform.settings.strict)
         audio = await upload.keep()
     job = TranslateJob(audio=audio, model=name, options=wanted.options, tenant=tenant_of(request))
@@ -61,7 +61,7 @@ async def create_speech(request: Request) -> Response:
     platform, model = platform_of(request), deployed_model(request, "synthesize")
     parameters = await _speech_parameters(request)
     name = model_name(request, parameters.text("model"))
-    model = model or platform.catalogue.resolve(name, "synthesize")
+    model = model or catalogue_of(request).resolve(name, "synthesize")
     wanted = read_speech(parameters, model.public)
     job = SynthesizeJob(
         text=wanted.text,

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.ingest.auth import tenant_of
+from services.ingest.access.principal import tenant_of
 from services.ingest.chat.pages import cut_messages, read_completion_query, read_label
 from services.ingest.json_answers import json_answer, list_object
 from services.ingest.json_body import read_object

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Sequence
 
@@ -11,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from antiphon.schemas import JobRecord, Kind, Outcome
-from services.ingest.auth import tenant_of
+from services.ingest.access.principal import tenant_of
 from services.ingest.jobs.admission import Admission
 from services.ingest.jobs.content import SpeechContent
 from services.ingest.jobs.cursor import Cursor
@@ -21,6 +20,7 @@ from services.ingest.jobs.following import JobEvents
 from services.ingest.jobs.objects import JobView, check_completed
 from services.ingest.jobs.orders import receive_orders
 from services.ingest.json_answers import json_answer, list_object
+from services.ingest.leaving import Leaving
 from services.ingest.parameters.fields import Fields
 from services.ingest.parameters.jobs import read_listing
 from services.ingest.platform import Platform, platform_of
@@ -89,8 +89,8 @@ async def follow_job(request: Request, job_id: str) -> Response:
     if cursor.phase == "ended":
         # All was told; to a browser that connects again this means not to.
         return Response(status_code=204)
-    stopping: asyncio.Event = request.app.state.stopping
-    return JobEvents(platform_of(request), record, _view(request), cursor, stopping=stopping)
+    leaving: Leaving = request.app.state.leaving
+    return JobEvents(platform_of(request), record, _view(request), cursor, stopping=leaving.closed)
 
 
 @router.post("/{job_id}/cancel")

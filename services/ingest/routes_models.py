@@ -11,22 +11,22 @@ from starlette.responses import Response
 from antiphon.errors import ModelNotFound
 from antiphon.models import PublicModel
 from services.ingest.json_answers import json_answer
-from services.ingest.platform import platform_of
+from services.ingest.naming import catalogue_of
 
 router = APIRouter(prefix="/models")
 
 
 @router.get("")
 async def list_models(request: Request) -> Response:
-    """All models."""
-    models = [_model_object(model) for model in platform_of(request).catalogue.public()]
+    """All models that the key may use."""
+    models = [_model_object(model) for model in catalogue_of(request).public()]
     return json_answer({"object": "list", "data": models})
 
 
 @router.get("/{name:path}")
 async def retrieve_model(request: Request, name: str) -> Response:
     """One model. Raises `ModelNotFound`."""
-    for model in platform_of(request).catalogue.public():
+    for model in catalogue_of(request).public():
         if model.id == name:
             return json_answer(_model_object(model))
     raise ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")

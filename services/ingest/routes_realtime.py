@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from antiphon.errors import InvalidRequest
-from services.ingest.auth import tenant_of
+from services.ingest.access.principal import principal_of
 from services.ingest.json_answers import json_answer
 from services.ingest.json_body import read_object
 from services.ingest.platform import platform_of
@@ -67,14 +67,16 @@ async def explain_upgrade() -> Response:
 async def create_client_secret(request: Request) -> Response:
     """Make a client secret for conversations or listening sessions."""
     body = await _body(request)
-    return json_answer(await platform_of(request).secret_orders.ga(body, tenant=tenant_of(request)))
+    return json_answer(await platform_of(request).secret_orders.ga(body, principal=principal_of(request)))
 
 
 @router.post("/translations/client_secrets")
 async def create_translation_secret(request: Request) -> Response:
     """Make a client secret for translation sessions."""
     body = await _body(request)
-    return json_answer(await platform_of(request).secret_orders.ga(body, tenant=tenant_of(request), translation=True))
+    return json_answer(
+        await platform_of(request).secret_orders.ga(body, principal=principal_of(request), translation=True)
+    )
 
 
 @router.post("/sessions")
@@ -83,7 +85,7 @@ async def create_translation_secret(request: Request) -> Response:
 async def create_beta_session(request: Request) -> Response:
     """Make a client secret in the shape of the beta."""
     body = await _body(request)
-    return json_answer(await platform_of(request).secret_orders.beta(body, tenant=tenant_of(request)))
+    return json_answer(await platform_of(request).secret_orders.beta(body, principal=principal_of(request)))
 
 
 @router.post("/transcription_sessions")
@@ -93,7 +95,7 @@ async def create_beta_transcription_session(request: Request) -> Response:
     """Make a client secret for listening sessions in the shape of the beta."""
     body = await _body(request)
     return json_answer(
-        await platform_of(request).secret_orders.beta(body, tenant=tenant_of(request), transcription=True)
+        await platform_of(request).secret_orders.beta(body, principal=principal_of(request), transcription=True)
     )
 
 
@@ -113,4 +115,4 @@ async def _body(request: Request) -> dict[str, Any]:
 
 def _doorway(websocket: WebSocket) -> Doorway:
     app = cast("FastAPI", websocket.app)
-    return Doorway(platform=app.state.platform, stopping=app.state.stopping)
+    return Doorway(platform=app.state.platform, leaving=app.state.leaving)

@@ -13,7 +13,7 @@ from antiphon.errors import InvalidRequest, InvalidValue, NotFound
 from antiphon.given import shortened
 from antiphon.schemas import JOB_EVENTS
 from antiphon.webhooks import DeliveryAttempt, Endpoint
-from services.ingest.auth import tenant_of
+from services.ingest.access.principal import tenant_of
 from services.ingest.json_answers import json_answer, list_object
 from services.ingest.json_body import read_object
 from services.ingest.parameters.pages import read_page

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from antiphon.schemas import Kind
-from antiphon.settings import BlobSettings, BusSettings, EgressSettings, Settings
+from antiphon.settings import BlobSettings, BusSettings, EgressSettings, ProcessSettings
+from services.ingest.access.settings import AccessSettings
 from services.ingest.chat.settings import ChatSettings
 from services.ingest.realtime.settings import RealtimeSettings
 from services.ingest.speech.settings import SpeechSettings
@@ -17,7 +18,7 @@ MAX_UPLOAD_BYTES = 26_214_400
 """What the hosted service accepts: 25 MiB for the whole body."""
 
 
-class IngestSettings(Settings):
+class IngestSettings(ProcessSettings):
     """Where to listen, whom to serve and how much to accept."""
 
     bus: BusSettings = Field(default_factory=BusSettings)
@@ -26,6 +27,7 @@ class IngestSettings(Settings):
     speech: SpeechSettings = Field(default_factory=SpeechSettings)
     chat: ChatSettings = Field(default_factory=ChatSettings)
     realtime: RealtimeSettings = Field(default_factory=RealtimeSettings)
+    access: AccessSettings = Field(default_factory=AccessSettings)
     models_file: Path | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
@@ -42,6 +44,7 @@ class IngestSettings(Settings):
     """How long a caller waits for a job; travels with the job as its deadline."""
     ping: timedelta = timedelta(seconds=10)
     """Silence on an event stream after which a comment is sent."""
-    grace: timedelta = timedelta(seconds=30)
-    """How long requests may go on after the order to stop."""
-    log_level: str = "INFO"
+    drain_delay: timedelta = Field(default=timedelta(0), ge=timedelta(0))
+    """How long clients are still let in after the order to stop, so that who sends them here can notice."""
+    grace: timedelta = Field(default=timedelta(seconds=30), ge=timedelta(0))
+    """How long requests may go on when nobody is let in any more."""

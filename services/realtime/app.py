@@ -15,6 +15,7 @@ from antiphon.calling import Aftercare, Desk
 from antiphon.egress import open_egress
 from antiphon.models import Catalogue, WeightStore
 from antiphon.schemas import RealtimeJob
+from antiphon.telemetry.health import Health
 from services.realtime.ears import open_ears
 from services.realtime.handlers import Hold, Machines
 from services.realtime.installation import Installation
@@ -37,15 +38,10 @@ class Realtime:
     machines: Machines
     name: str = "realtime"
 
-    @property
-    def log_level(self) -> str:
-        """Least level that is logged."""
-        return self.settings.log_level
-
-    async def serve(self, stop: asyncio.Event) -> None:
+    async def serve(self, stop: asyncio.Event, health: Health) -> None:
         """Hold sessions until `stop` is set, then hand them on. Raises `Unavailable`, `WeightsMissing`."""
         settings = self.settings
-        async with Bus.open(settings.session_bus) as bus:
+        async with Bus.open(settings.session_bus, health=health) as bus:
             await bus.ping()
             async with self._hold(bus) as hold:
                 # Loading leaves much that lives as long as the process: the collector need not visit it again.
@@ -54,6 +50,7 @@ class Realtime:
                 async with bus.serve(
                     "realtime", RealtimeJob, hold, concurrency=settings.realtime_concurrency, retry=settings.retry
                 ):
+                    health.ready = True
                     logger.info("ready", extra={"lane": "realtime"})
                     await stop.wait()
                     logger.info("draining", extra={"lane": "realtime"})

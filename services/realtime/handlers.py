@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Protocol
+
+from opentelemetry import trace
 
 from antiphon.bus import HeldSession, Postponed, SessionHost, SessionLost, Work
 from antiphon.calling import Desk
 from antiphon.errors import AntiphonError, Unavailable
 from antiphon.schemas import RealtimeJob, SessionEnd
+from antiphon.telemetry.instruments import SESSIONS, SESSIONS_TAKEN_OVER
 from services.realtime.driver.drive import Drive
 from services.realtime.driver.ear import Ear, Listener
 from services.realtime.driver.hands import Judge, Tools
 from services.realtime.driver.kept_audio import KeptAudio
 from services.realtime.driver.record import FIELD, Record
+from services.realtime.driver.turn_watch import TurnWatch
 from services.realtime.installation import Installation
+from services.realtime.interpreting.interpreter import item_of
 from services.realtime.session.facts import Facts
 from services.realtime.session.happenings import Began, Resumed
 from services.realtime.session.machine import Machine
@@ -75,10 +80,13 @@ class Hold:
 
     async def __call__(self, job: RealtimeJob, work: Work) -> SessionEnd:
         """Hold the session to its end. Raises `Postponed` when the bus is away; that is no attempt."""
+        about = {"gen_ai.conversation.id": job.id, "antiphon.session.type": job.session["type"]}
+        trace.get_current_span().set_attributes(about)
         try:
             held = await self.host.take(job.id)
             try:
-                return await self._hold(held, job, work)
+                with SESSIONS.labels(job.session["type"]).track_inprogress():
+                    return await self._hold(held, job, work)
             finally:
                 held.release()
         except SessionLost as lost:
@@ -91,6 +99,8 @@ class Hold:
     async def _hold(self, held: HeldSession, job: RealtimeJob, work: Work) -> SessionEnd:
         if held.over:
             return SessionEnd(reason="over", duration_s=0.0)
+        if held.snapshot:
+            SESSIONS_TAKEN_OVER.inc()
         record = Record.read(held.snapshot) if FIELD in held.snapshot else Record(began_ms=self.desk.bus.now_ms())
         ear = Ear(self.ears.listener())
         kept = KeptAudio(self.desk.bus.values, job.id, limit_bytes=self.kept_audio_bytes, ttl=_KEPT).read(held.snapshot)
@@ -101,9 +111,11 @@ class Hold:
             record=record,
             tenant=job.tenant,
             attempt=work.attempt,
-            desk=self.desk,
+            # The turns of a session come in at the priority that it has itself.
+            desk=replace(self.desk, ceiling=work.priority),
             judge=self.ears,
             tools=self.tools,
+            watch=TurnWatch(job.id, item_of=item_of if job.session["type"] == "translation" else None),
         )
         if record.ended is not None:
             return await drive.leave()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from antiphon.errors import ModelNotFound
+from functools import partial
+
+from antiphon.errors import ModelForbidden, ModelNotFound
 from antiphon.models import Catalogue, Model
 from antiphon.realtime.session_object import Known
 from antiphon.schemas import Kind, RealtimeJob
@@ -36,7 +38,10 @@ class Installation:
             tenant=job.tenant,
             locked=job.locked,
             # What a model that speaks by itself calls its voices is known to nobody else.
-            known=Known(voices=None if speaks or not voices else tuple(voices), is_transcriber=self._is_transcriber),
+            known=Known(
+                voices=None if speaks or not voices else tuple(voices),
+                is_transcriber=partial(_is_transcriber, self._catalogue.only(job.models)),
+            ),
             model=name if model else self._default("respond") if kind == "translation" else "",
             sees=bool(model and model.options.get("sees")),
             speaks=speaks,
@@ -74,9 +79,10 @@ class Installation:
         except ModelNotFound:
             return ""
 
-    def _is_transcriber(self, name: str) -> bool:
-        try:
-            self._catalogue.resolve(name, "transcribe")
-        except ModelNotFound:
-            return False
-        return True
+
+def _is_transcriber(catalogue: Catalogue, name: str) -> bool:
+    try:
+        catalogue.resolve(name, "transcribe")
+    except (ModelNotFound, ModelForbidden):
+        return False
+    return True

@@ -11,6 +11,7 @@ from antiphon.bus import GivenUp
 from antiphon.errors import AntiphonError, InvalidValue
 from antiphon.models import Catalogue, Model
 from antiphon.schemas import AudioPart, EventKind, ImagePart, Reply, ReplyDelta, RespondJob, ToolCallDelta
+from antiphon.telemetry.stages import stage
 from services.responder.draft import Draft
 from services.responder.engines import (
     CallPiece,
@@ -22,6 +23,7 @@ from services.responder.engines import (
     SoundPiece,
     TextPiece,
 )
+from services.responder.watch import LANE, Watch, watched
 
 EVENT_BYTES = 48_000
 """Most bytes of sound in one event: a second."""
@@ -63,7 +65,8 @@ class Respond:
         Raises `ModelNotFound`, `InvalidValue` for what the model cannot do, `NotFound` for a recording that is gone,
         and what the engine and `work` raise.
         """
-        engine = await self._engines.engine(self._catalogue.resolve(job.model, "respond"))
+        model = self._catalogue.resolve(job.model, "respond")
+        engine = await self._engines.engine(model)
         _require(engine, job)
         prompt = Prompt(
             messages=job.messages,
@@ -76,8 +79,9 @@ class Respond:
         work.check()
         outlet = Outlet(work)
         try:
-            async with aclosing(engine.respond(prompt)) as pieces:
-                return await _relay(pieces, outlet)
+            with watched(job, model) as watch:
+                async with aclosing(engine.respond(prompt)) as pieces:
+                    return await _relay(pieces, outlet, watch)
         except AntiphonError as error:
             if error.retryable and ((outlet.used and not job.restart) or _comes_late(error, job)):
                 raise GivenUp(error) from error
@@ -85,7 +89,10 @@ class Respond:
 
     async def _recordings(self, job: RespondJob) -> Mapping[str, bytes]:
         references = {part.audio.uri: part.audio for part in _parts(job) if isinstance(part, AudioPart)}
-        return {uri: await self._blobs.read(reference) for uri, reference in references.items()}
+        if not references:
+            return {}
+        with stage("fetch", lane=LANE):
+            return {uri: await self._blobs.read(reference) for uri, reference in references.items()}
 
 
 class Outlet:
@@ -107,9 +114,10 @@ class Outlet:
             await self._work.emit("audio", pcm[start : start + EVENT_BYTES])
 
 
-async def _relay(pieces: AsyncGenerator[Piece, None], outlet: Outlet) -> Reply:
+async def _relay(pieces: AsyncGenerator[Piece, None], outlet: Outlet, watch: Watch) -> Reply:
     draft = Draft()
     async for piece in pieces:
+        watch.note(piece)
         draft.add(piece)
         match piece:
             case TextPiece(text, logprobs):

@@ -20,11 +20,12 @@ WARM_UP = "Ready."
 
 
 class Guest:
-    """A job as a booth sees it: how urgent it is, and how much of the engine's time it has had."""
+    """A job as a booth sees it: how urgent it is, how much of the engine's time it has had, and how long it waited."""
 
     def __init__(self, priority: Priority) -> None:
         self.priority = priority
         self.served_s = 0.0
+        self.waited_s = 0.0
 
 
 class Booth:
@@ -69,8 +70,10 @@ class Booth:
         loop = asyncio.get_running_loop()
         sounds = self.engine.speak(text, voice=voice, speed=speed)
         while True:
+            asked_s = time.monotonic()
             async with self._turns.turn(priority=guest.priority, served_s=guest.served_s):
                 started_s = time.monotonic()
+                guest.waited_s += started_s - asked_s
                 sound = await loop.run_in_executor(self._thread, next, sounds, None)
                 guest.served_s += time.monotonic() - started_s
             if sound is None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
+from zlib import crc32
 
 from antiphon.audio.encode import Encoder
 from antiphon.audio.samples import Samples
@@ -16,6 +19,8 @@ from antiphon.blobs import Blobs
 from antiphon.failures import first_error
 from antiphon.models import Catalogue
 from antiphon.schemas import EventKind, Priority, Speech, SynthesizeJob
+from antiphon.telemetry.instruments import AUDIO_SECONDS, REAL_TIME_FACTOR
+from antiphon.telemetry.stages import OpenStage, observe_stage, open_stage, stage
 from services.synthesizer.booth import Booth, Guest
 from services.synthesizer.engines import Limits
 from services.synthesizer.engines.sound import silence
@@ -26,6 +31,8 @@ EVENT_BYTES = 64 * 1024
 NOTHING_S = 0.25
 """Length of the silence that a text without anything to say becomes."""
 CHARACTERS_PER_TOKEN = 4
+
+_LANE = "synthesize"
 
 
 class Attempt(Protocol):
@@ -78,15 +85,30 @@ class Synthesize:
         A job that is not streamed names the blob that its audio is in.
         Raises `ModelNotFound` and `InvalidValue` before anything is written, and what `work.check` raises.
         """
-        booth = self._booths[self._catalogue.resolve(job.model, "synthesize").name]
+        began_s = time.monotonic()
+        model = self._catalogue.resolve(job.model, "synthesize")
+        booth = self._booths[model.name]
         voice = booth.voice(job.voice)
-        encoder = Encoder(job.format, booth.engine.rate)
+        encoder = Encoder(job.format, booth.engine.rate, serial=crc32(job.id.encode()) >> 1)
         async with AsyncExitStack() as stack:
             writer = None
             if not job.stream:
                 writer = await stack.enter_async_context(self._blobs.writer(media_type=encoder.media_type))
-            output = Output(writer or Events(work), encoder, booth.engine.rate)
-            await _perform(job, work, output, booth, voice)
+            encoding = stack.enter_context(open_stage("encode", lane=_LANE, antiphon__audio__format=job.format))
+            output = Output(writer or Events(work), encoder, booth.engine.rate, encoding)
+            with open_stage(
+                "synthesize",
+                lane=_LANE,
+                gen_ai__operation__name="synthesize",
+                gen_ai__provider__name=model.engine,
+                gen_ai__request__model=job.model,
+                gen_ai__response__model=model.name,
+                antiphon__priority=work.priority,
+            ) as speaking:
+                await _perform(job, work, output, booth, voice=voice, speaking=speaking)
+                speaking.span.set_attribute("antiphon.audio.duration_s", round(output.duration_s, 3))
+            AUDIO_SECONDS.labels(_LANE, model.name).inc(output.duration_s)
+            REAL_TIME_FACTOR.labels(_LANE, model.name).observe((time.monotonic() - began_s) / output.duration_s)
             return Speech(
                 media_type=encoder.media_type,
                 sample_rate=encoder.sample_rate,
@@ -112,11 +134,12 @@ class Events:
 
 @dataclass
 class Output:
-    """An encoder in front of an outlet."""
+    """An encoder in front of an outlet, and the stage that its work belongs to."""
 
     outlet: Outlet
     encoder: Encoder
     rate: int
+    encoding: OpenStage
     samples: int = 0
     size: int = 0
 
@@ -128,11 +151,17 @@ class Output:
     async def write(self, samples: Samples) -> None:
         """Encode and pass on."""
         self.samples += len(samples)
-        await self._pass_on(await asyncio.to_thread(self.encoder.feed, samples))
+        await self._pass_on(await self._at_work(partial(self.encoder.feed, samples)))
 
     async def finish(self) -> None:
         """Pass on what the encoder still holds."""
-        await self._pass_on(await asyncio.to_thread(self.encoder.finish))
+        await self._pass_on(await self._at_work(self.encoder.finish))
+
+    async def _at_work(self, encode: Callable[[], bytes]) -> bytes:
+        started_s = time.monotonic()
+        data = await asyncio.to_thread(encode)
+        self.encoding.add(time.monotonic() - started_s)
+        return data
 
     async def _pass_on(self, data: bytes) -> None:
         self.size += len(data)
@@ -144,14 +173,21 @@ def input_tokens(text: str) -> int:
     return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
 
 
-async def _perform(job: SynthesizeJob, work: Attempt, output: Output, booth: Booth, voice: str) -> None:
+async def _perform(
+    job: SynthesizeJob, work: Attempt, output: Output, booth: Booth, *, voice: str, speaking: OpenStage
+) -> None:
     sounds: asyncio.Queue[Sound | None] = asyncio.Queue(maxsize=1)
     try:
         with booth.guest(work.priority) as guest:
-            # The next piece is spoken while the one before is encoded and written.
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_fill(sounds, _speak(job, work, booth, voice, guest)))
-                await _encode(sounds, work, output, total=len(job.text))
+            try:
+                # The next piece is spoken while the one before is encoded and written.
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(_fill(sounds, _speak(job, work, booth, voice, guest)))
+                    await _encode(sounds, work, output, total=len(job.text))
+            finally:
+                speaking.add(guest.served_s)
+                speaking.span.set_attribute("antiphon.wait_s", round(guest.waited_s, 6))
+                observe_stage("wait", guest.waited_s, lane=_LANE)
     except BaseExceptionGroup as errors:
         raise first_error(errors) from None
 
@@ -160,7 +196,8 @@ async def _speak(job: SynthesizeJob, work: Attempt, booth: Booth, voice: str, gu
     """Yield the sound of the whole job with the pauses between its pieces."""
     rate = booth.engine.rate
     spoken = False
-    script = await asyncio.to_thread(_script, job.text, booth.engine.limits)
+    with stage("prepare", lane=_LANE):
+        script = await asyncio.to_thread(_script, job.text, booth.engine.limits)
     # What is spoken is not as long as what was written, once numbers and abbreviations are words.
     share = len(job.text) / max(1, sum(len(piece.text) for piece in script))
     done = 0.0

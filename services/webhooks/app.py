@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from antiphon.bus import Bus
 from antiphon.egress import open_egress
 from antiphon.schemas import WebhookJob
+from antiphon.telemetry.health import Health
 from antiphon.webhooks import Deliveries, Endpoints
 from services.webhooks.following import Follower
 from services.webhooks.handlers import Deliver
@@ -24,21 +25,17 @@ class Webhooks:
     settings: WebhookSettings
     name: str = "webhooks"
 
-    @property
-    def log_level(self) -> str:
-        """Least level that is logged."""
-        return self.settings.log_level
-
-    async def serve(self, stop: asyncio.Event) -> None:
+    async def serve(self, stop: asyncio.Event, health: Health) -> None:
         """Follow and deliver until `stop` is set, then drain. Raises `Unavailable` when the bus is away."""
-        async with Bus.open(self.settings.bus) as bus:
+        async with Bus.open(self.settings.bus, health=health) as bus:
             await bus.ping()
             async with open_egress(self.settings.egress) as egress, bus.caller() as caller:
                 endpoints = Endpoints(bus, check_url=egress.check_url)
-                follower = Follower(bus, endpoints, Deliveries(bus, caller))
-                await self._serve(stop, bus, Deliver(bus, egress, self.settings), follower)
+                follower = Follower(bus, endpoints, Deliveries(bus, caller), pulse=health.loop("events"))
+                deliver = Deliver(bus, egress, self.settings)
+                await self._serve(stop, bus, deliver, follower, health)
 
-    async def _serve(self, stop: asyncio.Event, bus: Bus, deliver: Deliver, follower: Follower) -> None:
+    async def _serve(self, stop: asyncio.Event, bus: Bus, deliver: Deliver, follower: Follower, health: Health) -> None:
         async with bus.serve(
             "webhook",
             WebhookJob,
@@ -46,6 +43,7 @@ class Webhooks:
             concurrency=self.settings.webhook_concurrency,
             retry=self.settings.retry,
         ):
+            health.ready = True
             logger.info("ready", extra={"lane": "webhook"})
             await follower.run(stop)
             logger.info("draining", extra={"lane": "webhook"})

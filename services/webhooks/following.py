@@ -12,6 +12,8 @@ from typing import TypeVar
 from antiphon.bus import Announcement, Bus, EventReader
 from antiphon.errors import AntiphonError
 from antiphon.schemas import JOB_SCHEMAS, JobEvent, Kind, WebhookTarget
+from antiphon.telemetry import carrier_of, continued_trace
+from antiphon.telemetry.health import Pulse
 from antiphon.webhooks import Deliveries, Endpoint, Endpoints, Message
 from antiphon.webhooks.messages import batch_message, job_message
 
@@ -37,8 +39,9 @@ class Stopped(Exception):
 class Follower:
     """Turns announcements into deliveries. What is not acknowledged when it dies is announced to a peer again."""
 
-    def __init__(self, bus: Bus, endpoints: Endpoints, deliveries: Deliveries) -> None:
+    def __init__(self, bus: Bus, endpoints: Endpoints, deliveries: Deliveries, *, pulse: Pulse) -> None:
         self._bus = bus
+        self._pulse = pulse
         self._endpoints = endpoints
         self._deliveries = deliveries
 
@@ -47,10 +50,11 @@ class Follower:
         with suppress(Stopped):
             async with self._bus.events(GROUP, kinds=KINDS) as reader:
                 while not stop.is_set():
-                    announcements = await _insist(partial(_read, reader, stop), stop)
+                    announcements = await self._insist(partial(_read, reader, stop), stop)
                     if announcements:
                         await self._pass_on([each.event for each in announcements], stop)
-                        await _insist(partial(reader.done, announcements), stop)
+                        await self._insist(partial(reader.done, announcements), stop)
+        self._pulse.rest()
 
     async def _pass_on(self, events: Sequence[JobEvent], stop: asyncio.Event) -> None:
         try:
@@ -68,13 +72,15 @@ class Follower:
         """Queue a delivery for every receiver of every event; those that are queued already stay as they are."""
         # What was registered before an event is in what is read after it: nothing is kept from one read to the next.
         tenants = {event.tenant for event in events}
-        registered = {tenant: await _insist(partial(self._endpoints.list, tenant), stop) for tenant in tenants}
+        registered = {tenant: await self._insist(partial(self._endpoints.list, tenant), stop) for tenant in tenants}
         told = [(event, receivers) for event in events if (receivers := receivers_of(event, registered[event.tenant]))]
-        messages = await _insist(partial(self._messages, [event for event, _ in told]), stop)
+        messages = await self._insist(partial(self._messages, [event for event, _ in told]), stop)
         for event, receivers in told:
             if message := messages.get(event.id):
-                for receiver in receivers:
-                    await _insist(partial(self._deliveries.queue, message, receiver), stop)
+                # The trace of the job goes on: who called for it sees who was told.
+                with continued_trace(carrier_of(event.traceparent, event.tracestate)):
+                    for receiver in receivers:
+                        await self._insist(partial(self._deliveries.queue, message, receiver), stop)
 
     async def _messages(self, events: Sequence[JobEvent]) -> dict[str, Message]:
         messages: dict[str, Message] = {}
@@ -90,6 +96,23 @@ class Follower:
             elif event.type != _WITH_RESULT:
                 messages[event.id] = job_message(event)
         return messages
+
+    async def _insist(self, step: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T:
+        """Repeat a step while the bus is away or full. Raises `Stopped` when the service ends first."""
+        pause_s = _PAUSE_S
+        while True:
+            self._pulse.turn()
+            try:
+                return await step()
+            except AntiphonError as error:
+                if not error.retryable:
+                    raise
+                logger.warning("events wait", extra={"cause": error.message})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await stop.wait()
+                    raise Stopped
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
 
 def receivers_of(event: JobEvent, endpoints: Sequence[Endpoint]) -> list[Receiver]:
@@ -120,20 +143,3 @@ async def _read(reader: EventReader, stop: asyncio.Event) -> list[Announcement]:
         for task in (reading, stopping):
             task.cancel()
         await asyncio.gather(reading, stopping, return_exceptions=True)
-
-
-async def _insist(step: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T:
-    """Repeat a step while the bus is away or full. Raises `Stopped` when the service ends first."""
-    pause_s = _PAUSE_S
-    while True:
-        try:
-            return await step()
-        except AntiphonError as error:
-            if not error.retryable:
-                raise
-            logger.warning("events wait", extra={"cause": error.message})
-        with suppress(TimeoutError):
-            async with asyncio.timeout(pause_s):
-                await stop.wait()
-                raise Stopped
-        pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)

@@ -16,7 +16,7 @@ from antiphon.errors import InvalidRequest, NotFound, Unavailable
 from antiphon.schemas import Delivered, WebhookJob
 from antiphon.webhooks import Circuit, Circuits, DeliveryAttempt, DeliveryLog, Endpoint, Endpoints
 from antiphon.webhooks.deliveries import CHALLENGE, PURPOSE, SUBJECT, TEST, TOKEN, receiver_key
-from antiphon.webhooks.log import LOGGED_RESPONSE_BYTES
+from services.webhooks.posting import post
 from services.webhooks.requests import Receiver, Request, request_of
 from services.webhooks.settings import WebhookSettings
 from services.webhooks.turns import Turns
@@ -115,12 +115,8 @@ class Deliver:
         """Post and write down what came of it. Raises `Unavailable`, or `InvalidValue` for a place it may not go to."""
         started_s = asyncio.get_running_loop().time()
         try:
-            reply = await self._egress.post(
-                request.url,
-                headers=request.headers,
-                content=request.body,
-                timeout_s=self._timeout_s,
-                max_response_bytes=LOGGED_RESPONSE_BYTES,
+            reply = await post(
+                self._egress, request, timeout_s=self._timeout_s, accepted=lambda reply: _is_accepted(job, reply)
             )
         except (Unavailable, InvalidRequest) as error:
             duration_ms = round(1000 * (asyncio.get_running_loop().time() - started_s))
@@ -133,7 +129,7 @@ class Deliver:
         self, job: WebhookJob, reply: Reply, *, key: str, endpoint: Endpoint | None, failing: bool
     ) -> Delivered:
         status = reply.status_code
-        if 200 <= status < 300 and _flaw(job, reply) is None:
+        if _is_accepted(job, reply):
             # The receiver has it: nothing that goes wrong from here on may send it again.
             with suppress(Unavailable):
                 if failing:
@@ -218,6 +214,11 @@ def _obstacle(endpoint: Endpoint, job: WebhookJob) -> str | None:
     if not endpoint.validated and job.metadata.get(PURPOSE) != CHALLENGE:
         return "The webhook endpoint has not answered its challenge."
     return None
+
+
+def _is_accepted(job: WebhookJob, reply: Reply) -> bool:
+    """Tell whether a receiver has taken an event."""
+    return 200 <= reply.status_code < 300 and _flaw(job, reply) is None
 
 
 def _flaw(job: WebhookJob, reply: Reply) -> str | None:

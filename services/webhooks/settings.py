@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from antiphon.bus import RetryPolicy
-from antiphon.settings import BusSettings, EgressSettings, Settings, duration_of
+from antiphon.settings import BusSettings, EgressSettings, ProcessSettings, duration_of
 from antiphon.webhooks import Breaker
 
 _SECOND, _MINUTE, _HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -28,7 +28,7 @@ SCHEDULE = (
 )
 
 
-class WebhookSettings(Settings):
+class WebhookSettings(ProcessSettings):
     """How events are sent, and when a receiver is given up."""
 
     bus: BusSettings = Field(default_factory=BusSettings)
@@ -48,7 +48,6 @@ class WebhookSettings(Settings):
     webhook_max_pause: timedelta = Field(default=10 * _MINUTE, gt=timedelta(0))
     webhook_disable_after: timedelta = Field(default=timedelta(days=5), gt=timedelta(0), le=timedelta(days=5))
     """How long a registered receiver may fail without any success before it is disabled."""
-    log_level: str = "INFO"
 
     @field_validator("webhook_schedule", mode="before")
     @classmethod

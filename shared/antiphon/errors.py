@@ -6,6 +6,8 @@ AntiphonError
 │   └── InvalidAudio
 │       └── AudioTooShort · AudioTooLong
 ├── InvalidApiKey (401)
+├── Forbidden (403)
+│   └── ModelForbidden
 ├── NotFound (404)
 │   └── ModelNotFound
 ├── ContentTooLarge (413)
@@ -120,6 +122,20 @@ class InvalidApiKey(AntiphonError):
     code = "invalid_api_key"
     type = "invalid_request_error"
     http_status = 401
+
+
+class Forbidden(AntiphonError):
+    """The key is known, and may not do this."""
+
+    code = "insufficient_permissions"
+    type = "invalid_request_error"
+    http_status = 403
+
+
+class ModelForbidden(Forbidden):
+    """A model that the key may not use."""
+
+    code = "model_not_found"
 
 
 class NotFound(AntiphonError):

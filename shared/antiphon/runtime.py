@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import signal
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
@@ -17,8 +16,11 @@ from antiphon.bus import Bus
 from antiphon.egress import open_egress
 from antiphon.errors import AntiphonError
 from antiphon.schemas import JOB_SCHEMAS, Kind
-from antiphon.settings import CANNOT_START
+from antiphon.settings import CANNOT_START, process_name
+from antiphon.stopping import StopRequest
 from antiphon.telemetry import configure_logging, configure_tracing
+from antiphon.telemetry.health import Health
+from antiphon.telemetry.watching import watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from antiphon.bus import Handler
     from antiphon.bus.policy import RetryPolicy
     from antiphon.bus.settlement import Settled
-    from antiphon.settings import WorkerSettings
+    from antiphon.settings import ProcessSettings, WorkerSettings
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +46,15 @@ class App(Protocol):
         ...
 
     @property
-    def log_level(self) -> str:
-        """Least level that is logged."""
+    def settings(self) -> ProcessSettings:
+        """What it was started with."""
         ...
 
-    async def serve(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then end in order. Raises `AntiphonError` when it cannot start."""
+    async def serve(self, stop: StopRequest, health: Health) -> None:
+        """Work until `stop` is set, then end in order, and at once after `stop.hurry`; keep `health` up to date.
+
+        Raises `AntiphonError` when it cannot start.
+        """
         ...
 
 
@@ -68,19 +73,14 @@ class Worker:
     settled: Callable[[Blobs], Settled] | None = None
     """Makes what is told of each job that has ended here for good: how, and whether it became a dead letter."""
 
-    @property
-    def log_level(self) -> str:
-        """Least level that is logged."""
-        return self.settings.log_level
-
-    async def serve(self, stop: asyncio.Event) -> None:
+    async def serve(self, stop: asyncio.Event, health: Health) -> None:
         """Load, take jobs until told to stop, drain."""
-        async with Bus.open(self.settings.bus) as bus:
+        async with Bus.open(self.settings.bus, health=health) as bus:
             # Before the model is loaded, which takes seconds.
             await bus.ping()
-            await self._serve(bus, stop)
+            await self._serve(bus, stop, health)
 
-    async def _serve(self, bus: Bus, stop: asyncio.Event) -> None:
+    async def _serve(self, bus: Bus, stop: asyncio.Event, health: Health) -> None:
         async with (
             open_egress(self.settings.egress) as egress,
             open_blobs(self.settings.blobs, bus.values, egress) as blobs,
@@ -94,6 +94,7 @@ class Worker:
             async with bus.serve(
                 self.lane, schema, handler, concurrency=self.concurrency, retry=self.retry, settled=settled
             ):
+                health.ready = True
                 logger.info("ready", extra={"lane": self.lane})
                 await stop.wait()
                 logger.info("draining", extra={"lane": self.lane})
@@ -104,8 +105,8 @@ def run(app: App) -> NoReturn:
 
     What cannot start says why in one line on stderr, and exits with 75 if it may a moment later, else with 78.
     """
-    configure_logging(app.name, level=app.log_level)
-    flush = configure_tracing(app.name)
+    configure_logging(app.name, level=app.settings.log_level)
+    flush = configure_tracing(app.name, instance=process_name())
     try:
         uvloop.run(_serve(app))
     except AntiphonError as error:
@@ -118,8 +119,8 @@ def run(app: App) -> NoReturn:
 
 
 async def _serve(app: App) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await app.serve(stop)
+    watch = app.settings.watch
+    with StopRequest().on_signals() as stop:
+        health = Health(stop, stuck_s=watch.stuck_after.total_seconds())
+        async with watched(watch, health):
+            await app.serve(stop, health)

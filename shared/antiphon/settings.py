@@ -60,6 +60,23 @@ class Settings(BaseSettings):
             raise SystemExit(CANNOT_START) from None
 
 
+class WatchSettings(Settings):
+    """Where a process tells how it is: `/metrics`, `/healthz`, `/readyz`."""
+
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(default=0, ge=0, le=65_535)
+    """0: nowhere."""
+    stuck_after: timedelta = Field(default=timedelta(seconds=30), ge=timedelta(seconds=10))
+    """How long a loop that keeps the process going may stand still before `/healthz` says so."""
+
+
+class ProcessSettings(Settings):
+    """What every process needs to know."""
+
+    watch: WatchSettings = Field(default_factory=WatchSettings)
+    log_level: str = "INFO"
+
+
 class BusSettings(Settings):
     """Where the bus is and how its workers behave."""
 
@@ -130,7 +147,7 @@ class EgressSettings(Settings):
         return networks
 
 
-class WorkerSettings(Settings):
+class WorkerSettings(ProcessSettings):
     """What every worker process needs to know."""
 
     bus: BusSettings = Field(default_factory=BusSettings)
@@ -142,4 +159,3 @@ class WorkerSettings(Settings):
     """Threads that one model call may use."""
     concurrency: int = Field(default=16, ge=1)
     """Jobs that one worker holds at a time."""
-    log_level: str = "INFO"

@@ -7,18 +7,21 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from antiphon.audio.sound_file import SoundFile
+from antiphon.calling import Desk
 from antiphon.dialogue.events import Ended, Paused, Restarted, Sounded, TurnEvent
 from antiphon.dialogue.speaking import Voice
 from antiphon.dialogue.turn import answer
 from antiphon.errors import AntiphonError, Failure
 from antiphon.models import Model, find_voice
 from antiphon.schemas import AudioFormat, AudioPart, RespondJob
+from services.ingest.access.principal import Principal
 from services.ingest.answers import fail_stream
 from services.ingest.chat.conversation import messages_of, recall_answers
 from services.ingest.chat.hearing import Ears, kept, put_into_words
@@ -40,7 +43,17 @@ class Chat:
     request: ChatRequest
     model: Model
     name: str
-    tenant: str
+    principal: Principal
+
+    @property
+    def tenant(self) -> str:
+        """Whose conversation it is."""
+        return self.principal.tenant
+
+    @cached_property
+    def desk(self) -> Desk:
+        """Where the caller's work is done."""
+        return self.principal.grant.at(self.platform.desk)
 
     @property
     def hears(self) -> bool:
@@ -157,7 +170,7 @@ class ChatResponse(Response):
             )
             left_s = max(0.1, expires_s - time.monotonic())
             ping_s = platform.settings.ping.total_seconds()
-            events = answer(platform.desk, job, voice=self._voice, timeout_s=left_s, idle_s=ping_s)
+            events = answer(chat.desk, job, voice=self._voice, timeout_s=left_s, idle_s=ping_s)
             async with aclosing(events):
                 yield Turn(events, heard_s)
 
@@ -166,13 +179,13 @@ class ChatResponse(Response):
         chat, platform = self._chat, self._chat.platform
         recordings = chat.request.recordings
         if chat.hears:
-            async with kept(recordings, platform.desk) as parts:
+            async with kept(recordings, chat.desk) as parts:
                 yield parts, 0.0
         elif not recordings:
             yield {}, 0.0
         else:
             name = chat.model.heard_by or platform.catalogue.default("transcribe")
-            ears = Ears(platform.desk, platform.heard, name, chat.tenant)
+            ears = Ears(chat.desk, platform.heard, name, chat.tenant)
             yield await put_into_words(recordings, ears, timeout_s=timeout_s)
 
     def _sound_file(self) -> SoundFile | None:

@@ -8,19 +8,15 @@ from typing import Any
 
 from antiphon.bus import OutputEvent
 from antiphon.calling import result_of
-from antiphon.errors import Failure
 from antiphon.models import PublicModel
 from antiphon.schemas import Delta, Outcome, Speech, Transcript
+from services.ingest.formats.continued import Continued
 from services.ingest.formats.growing import Addition, GrowingText
 from services.ingest.formats.transcripts import done_event, logprob_objects
 from services.ingest.formats.usage import speech_usage
 
 EventsOf = Callable[[OutputEvent], Iterator[dict[str, Any]]]
 """Makes the events that follow from an entry of a job's output. Raises the job's error."""
-
-
-class Interrupted(Failure):
-    """A worker was lost when a part of its audio had been sent."""
 
 
 class TranscriptEvents:
@@ -47,18 +43,18 @@ class SpeechEvents:
     """Slices of audio, and its end."""
 
     def __init__(self) -> None:
-        self._sent = False
+        self._audio = Continued()
 
     def __call__(self, output: OutputEvent) -> Iterator[dict[str, Any]]:
         """Yield the next slice. Raises `Interrupted` when what was sent cannot be continued, the job's error."""
         match output.kind:
-            case "reset" if self._sent:
-                raise Interrupted("The connection to a worker was lost in mid-speech. Please try again.")
-            case "audio" if output.data:
-                self._sent = True
-                yield {"type": "speech.audio.delta", "audio": base64.b64encode(output.data).decode()}
+            case "reset":
+                self._audio.restart()
+            case "audio" if data := self._audio.take(output.data):
+                yield {"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()}
             case "outcome":
                 speech = Speech.model_validate(result_of(Outcome.model_validate_json(output.data)))
+                self._audio.finish()
                 yield {"type": "speech.audio.done", "usage": speech_usage(speech)}
 
 

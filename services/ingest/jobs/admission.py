@@ -16,6 +16,7 @@ from antiphon.schemas import (
     Job,
     JobRecord,
     JobRequest,
+    Meter,
     SynthesizeJob,
     TranscribeJob,
     TranslateJob,
@@ -101,6 +102,7 @@ class Admission:
             created_ms=self._platform.bus.now_ms(),
             audio=await self._audio(order),
             secret=secret,
+            meter=self._book.meter,
         )
         self._made.append(job)
         for generation in range(_GENERATIONS):
@@ -158,7 +160,7 @@ class Admission:
                         *(self._platform.blobs.delete(order.upload) for order in self._book.orders if order.upload)
                     )
         except (AntiphonError, TimeoutError) as error:
-            _LOG.warning("jobs of a refused request could not be withdrawn: %r", error)
+            _LOG.warning("jobs of a refused request could not be withdrawn", exc_info=error)
 
     async def _take_back(self, job: Job) -> None:
         await self._platform.caller.cancel(job.kind, job.id)
@@ -172,7 +174,14 @@ class Admission:
 
 
 def job_of(
-    order: Order, *, id: str, tenant: str, created_ms: int, audio: BlobRef | None, secret: str | None = None
+    order: Order,
+    *,
+    id: str,
+    tenant: str,
+    created_ms: int,
+    audio: BlobRef | None,
+    secret: str | None = None,
+    meter: Meter | None = None,
 ) -> Job:
     """Return the job that carries out an order. Audio that came with the request goes when the job has ended."""
     wanted = order.wanted
@@ -189,6 +198,7 @@ def job_of(
         "tracked": True,
         "webhook": webhook,
         "model": wanted.model,
+        "meter": meter,
     }
     asked = wanted.wanted
     if isinstance(asked, SpeechRequest):

@@ -16,6 +16,7 @@ from antiphon.bus import FollowedEvent
 from antiphon.errors import AntiphonError, NotFound
 from antiphon.schemas import Delta, JobRecord, Outcome, Progress
 from services.ingest.disconnect import unless_gone
+from services.ingest.errors import told
 from services.ingest.errors_openai import error_object
 from services.ingest.formats.transcripts import logprob_objects
 from services.ingest.jobs.cursor import Cursor
@@ -138,7 +139,7 @@ class JobEvents(Response):
         except AntiphonError as error:
             if not stream.started:
                 raise
-            await stream.emit(error_object(error.info()), name="error")
+            await stream.emit(error_object(told(error)), name="error")
         await stream.close(done=False)
 
     async def _events(self, idle_s: float) -> AsyncGenerator[JobEvent | None, None]:

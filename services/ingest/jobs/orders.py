@@ -11,10 +11,11 @@ from typing import Any
 from starlette.requests import Request
 
 from antiphon.errors import AntiphonError, InvalidValue
-from antiphon.schemas import BlobRef
-from services.ingest.auth import tenant_of
+from antiphon.schemas import BlobRef, Meter
+from services.ingest.access.principal import grant_of, tenant_of
 from services.ingest.errors import MalformedBody
 from services.ingest.json_body import read_json
+from services.ingest.naming import catalogue_of
 from services.ingest.parameters.fields import Members, no_longer_than
 from services.ingest.parameters.jobs import JobOrder, JobRules, read_job
 from services.ingest.platform import Platform
@@ -46,6 +47,7 @@ class OrderBook:
     listed: bool
     tenant: str
     key: str | None
+    meter: Meter | None
 
     @property
     def fingerprint(self) -> str:
@@ -59,15 +61,16 @@ async def receive_orders(request: Request, platform: Platform) -> OrderBook:
 
     Raises `InvalidRequest`, `ModelNotFound`, `NotFound` for an endpoint that is not there, and what `read_json` does.
     """
-    key = _idempotency_key(request)
+    key, grant = _idempotency_key(request), grant_of(request)
     rules = JobRules(
-        catalogue=platform.catalogue,
+        catalogue=catalogue_of(request),
+        ceiling=grant.ceiling,
         strict=platform.settings.strict,
         check_url=platform.egress.check_url,
         kept_s=int(platform.settings.blobs.blob_ttl.total_seconds()),
         now_s=platform.bus.now_ms() / 1000,
     )
-    book = OrderBook((), listed=False, tenant=tenant_of(request), key=key)
+    book = OrderBook((), listed=False, tenant=tenant_of(request), key=key, meter=grant.meter)
     if is_form(request.headers):
         hashed = key is not None
         async with receive_upload(request.headers, request.receive, platform.blobs, hashed=hashed) as upload:

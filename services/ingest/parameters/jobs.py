@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from antiphon.errors import InvalidValue, UnsupportedValue
+from antiphon.errors import Forbidden, InvalidValue, UnsupportedValue
 from antiphon.given import MaybeGiven, missing
 from antiphon.models import Catalogue, PublicModel
-from antiphon.schemas import Kind, Priority, State, WebhookTarget
+from antiphon.schemas import Kind, Priority, State, WebhookTarget, lowered
 from services.ingest.parameters.audio import AudioSource, CheckUrl, read_audio
 from services.ingest.parameters.chat_fields import read_metadata
 from services.ingest.parameters.fields import Parameters, one_of
@@ -44,6 +44,8 @@ class JobRules:
     check_url: CheckUrl
     kept_s: int
     now_s: float
+    ceiling: Priority = "hi"
+    """The highest priority that may be asked for."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def read_job(parameters: Parameters, rules: JobRules, *, uploaded: bool = False)
         wanted=wanted,
         audio=audio,
         stream=not speaks and parameters.flag("stream", default=True),
-        priority=parameters.choice("priority", _PRIORITIES, "bulk"),
+        priority=_priority(parameters, rules),
         expires_in_s=_expires_in_s(parameters, rules),
         # Speech is a blob, and lives no longer than one.
         keep_s=_keep_s(parameters, maximum=min(rules.kept_s, _MAX_KEEP_S) if speaks else _MAX_KEEP_S),
@@ -157,6 +159,16 @@ def _synthesize(
 
 
 _READERS: dict[Kind, Reader] = {"transcribe": _transcribe, "translate": _translate, "synthesize": _synthesize}
+
+
+def _priority(parameters: Parameters, rules: JobRules) -> Priority:
+    priority = parameters.choice("priority", _PRIORITIES, "bulk")
+    if lowered(priority, rules.ceiling) != priority:
+        raise Forbidden(
+            f"Your API key may not ask for the priority '{priority}': its highest is '{rules.ceiling}'.",
+            param="priority",
+        )
+    return priority
 
 
 def _expires_in_s(parameters: Parameters, rules: JobRules) -> float:

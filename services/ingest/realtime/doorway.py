@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,18 +9,18 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from antiphon.errors import InvalidValue
 from antiphon.realtime.refusals import RealtimeRefusal
+from services.ingest.leaving import Leaving
 from services.ingest.platform import Platform
-from services.ingest.realtime.dialects import Interpreter
-from services.ingest.realtime.frames import FrameReader
-from services.ingest.realtime.handshake import Asked, chosen_subprotocol, need_model, read_upgrade
+from services.ingest.realtime.frames import AppendType
+from services.ingest.realtime.handshake import Asked, Dialect, chosen_subprotocol, need_model, read_upgrade
 from services.ingest.realtime.live import new_session_id
+from services.ingest.realtime.metered import metered
 from services.ingest.realtime.relay import Ending, Relay, say_goodbye
+from services.ingest.realtime.sessions import Sessions
 
 if TYPE_CHECKING:
-    from services.ingest.auth import Principal
+    from services.ingest.access.principal import Principal
 
-_DRAIN_MARGIN_S = 3.0
-"""What is left of the grace when the last sessions are ended."""
 _BETA_CLOSE = (4000, "invalid_request_error.beta_api_shape_disabled")
 
 
@@ -30,7 +29,7 @@ class Doorway:
     """Where the sockets of one application come in."""
 
     platform: Platform
-    stopping: asyncio.Event
+    leaving: Leaving
 
     async def converse(self, websocket: WebSocket, *, preview: bool = False) -> None:
         """Hold a conversation or a listening session; `preview` is Azure's URL of the beta.
@@ -49,23 +48,22 @@ class Doorway:
             await _refuse_beta(websocket, asked)
             return
         session = self._conversation(websocket, asked, preview=preview)
-        interpreter = Interpreter(asked.dialect, kind=session["type"])
-        await self._hold(websocket, session, subprotocol=asked.subprotocol, interpreter=interpreter)
+        await self._hold(websocket, session, subprotocol=asked.subprotocol, dialect=asked.dialect)
 
     async def interpret(self, websocket: WebSocket) -> None:
         """Hold a translation session. Raises as `converse` does."""
         session = self._pinned(websocket, translation=True)
         if session is None:
             model = need_model(websocket.query_params.get("model") or None)
-            session = self.platform.sessions.translation(model, **self._identity())
+            session = self._sessions(websocket).translation(model, **self._identity())
         subprotocol = chosen_subprotocol(websocket.scope["subprotocols"])
-        await self._hold(websocket, session, subprotocol=subprotocol, interpreter=Interpreter("ga"))
+        await self._hold(websocket, session, subprotocol=subprotocol, dialect="ga")
 
     def _conversation(self, websocket: WebSocket, asked: Asked, *, preview: bool) -> dict[str, Any]:
         session = self._pinned(websocket, translation=False)
         if session is not None:
             return session
-        sessions = self.platform.sessions
+        sessions = self._sessions(websocket)
         listens = asked.model is None or preview or sessions.is_transcriber(asked.model)
         if asked.transcription and listens:
             model = asked.model if asked.model and sessions.is_transcriber(asked.model) else None
@@ -85,33 +83,35 @@ class Doorway:
         identity = self._identity()
         return {**session, "id": identity["session_id"], "expires_at": identity["expires_at"]}
 
+    def _sessions(self, websocket: WebSocket) -> Sessions:
+        """Return what makes sessions of the models that the client may name."""
+        return self.platform.sessions.within(_principal(websocket).grant.models)
+
     def _identity(self) -> dict[str, Any]:
         limit_s = int(self.platform.settings.realtime.realtime_limit.total_seconds())
         return {"session_id": new_session_id(), "expires_at": self.platform.bus.now_ms() // 1000 + limit_s}
 
     async def _hold(
-        self, websocket: WebSocket, session: dict[str, Any], *, subprotocol: str | None, interpreter: Interpreter
+        self, websocket: WebSocket, session: dict[str, Any], *, subprotocol: str | None, dialect: Dialect
     ) -> None:
         settings, principal = self.platform.settings, _principal(websocket)
-        grace_s = settings.grace.total_seconds()
         locked = principal.pinned is not None and principal.pinned.locked
         translation = session["type"] == "translation"
-        async with self.platform.live.begin(session, tenant=principal.tenant, locked=locked) as live:
+        append: AppendType = "session.input_audio_buffer.append" if translation else "input_audio_buffer.append"
+        limiter, grant, kind = self.platform.limiter, principal.grant, session["type"]
+        async with self.platform.live.begin(session, tenant=principal.tenant, locked=locked, grant=grant) as live:
             if not await _accept(websocket, subprotocol):
                 return
-            relay = Relay(
-                websocket,
-                live,
-                reader=FrameReader(
-                    interpreter,
-                    append="session.input_audio_buffer.append" if translation else "input_audio_buffer.append",
-                ),
-                interpreter=interpreter,
-                settings=settings.realtime,
-                stopping=self.stopping,
-                drain_s=min(settings.realtime.realtime_drain.total_seconds(), max(0.0, grace_s - _DRAIN_MARGIN_S)),
-            )
-            await relay.run()
+            with metered(limiter, grant, dialect, kind=kind, append=append) as ends:
+                relay = Relay(
+                    websocket,
+                    live,
+                    reader=ends.reader,
+                    interpreter=ends.interpreter,
+                    settings=settings.realtime,
+                    leaving=self.leaving,
+                )
+                await relay.run()
 
 
 async def _accept(websocket: WebSocket, subprotocol: str | None) -> bool:

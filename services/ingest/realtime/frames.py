@@ -12,6 +12,7 @@ from antiphon.bus import InputKind
 from antiphon.errors import AntiphonError, InvalidValue
 from antiphon.given import missing
 from antiphon.realtime.refusals import RealtimeRefusal
+from services.ingest.errors import told
 from services.ingest.realtime.dialects import Interpreter
 
 MAX_AUDIO_BYTES = 15 * 2**20
@@ -24,6 +25,8 @@ _LARGE = 256 * 1024
 _NO_AUDIO = "Invalid 'audio'. Expected base64-encoded audio bytes, but got an invalid value."
 
 Frame = tuple[InputKind, bytes]
+AppendType = Literal["input_audio_buffer.append", "session.input_audio_buffer.append"]
+"""The type of the events that bring sound."""
 
 
 class FrameReader:
@@ -33,7 +36,7 @@ class FrameReader:
         self,
         interpreter: Interpreter,
         *,
-        append: Literal["input_audio_buffer.append", "session.input_audio_buffer.append"],
+        append: AppendType,
     ) -> None:
         self._interpreter = interpreter
         self._append = append
@@ -50,8 +53,7 @@ class FrameReader:
                 return ("audio", sound) if sound else None
             return "event", self._translated(event, message)
         except AntiphonError as refusal:
-            told = {"error": refusal.info().model_dump(), "event_id": event_id}
-            return "refused", orjson.dumps(told)
+            return "refused", orjson.dumps({"error": told(refusal).model_dump(), "event_id": event_id})
 
     def _translated(self, event: dict[str, Any], message: str | bytes) -> bytes:
         if not self._interpreter.speaks_beta:

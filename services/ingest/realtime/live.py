@@ -13,6 +13,8 @@ from antiphon.bus import Bus, Call, Caller, SessionDoor, SessionLine
 from antiphon.calling import Aftercare
 from antiphon.errors import AntiphonError, Overloaded, Unavailable
 from antiphon.schemas import RealtimeJob
+from antiphon.telemetry.instruments import SOCKETS
+from services.ingest.access.principal import Grant
 from services.ingest.realtime.settings import RealtimeSettings
 
 _LETTERS = string.digits + string.ascii_letters
@@ -51,7 +53,14 @@ class LiveSessions:
         self._count = 0
 
     @asynccontextmanager
-    async def begin(self, session: dict[str, Any], *, tenant: str, locked: bool = False) -> AsyncIterator[LiveSession]:
+    async def begin(
+        self,
+        session: dict[str, Any],
+        *,
+        tenant: str,
+        locked: bool = False,
+        grant: Grant = Grant(),  # noqa: B008 - frozen
+    ) -> AsyncIterator[LiveSession]:
         """Have a worker hold a session, which is over for its client when the block is left.
 
         Raises `Overloaded` when this process or the lane is full, `Unavailable` when there is no worker or no bus.
@@ -59,12 +68,13 @@ class LiveSessions:
         if self._count >= self._settings.realtime_sessions:
             raise Overloaded("This server holds as many live sessions as it may.", retry_after_s=_FULL_RETRY_S)
         self._count += 1
+        SOCKETS.inc()
         try:
             if not await self._bus.attended("realtime"):
                 raise Unavailable("No worker for live sessions is running.", retry_after_s=_NO_WORKER_RETRY_S)
-            job = RealtimeJob(id=session["id"], tenant=tenant, session=session, locked=locked)
+            job = RealtimeJob(id=session["id"], tenant=tenant, session=session, locked=locked, models=grant.models)
             limit_s = self._settings.realtime_limit.total_seconds()
-            call = await self._caller.submit(job, priority="hi", expires_in_s=limit_s + _JOB_MARGIN_S)
+            call = await self._caller.submit(job, priority=grant.ceiling, expires_in_s=limit_s + _JOB_MARGIN_S)
             line = self._door.open(job.id)
             try:
                 yield LiveSession(job.id, line, call)
@@ -74,6 +84,7 @@ class LiveSessions:
                 self._aftercare.adopt(_leave(line))
         finally:
             self._count -= 1
+            SOCKETS.dec()
 
 
 async def _leave(line: SessionLine) -> None:

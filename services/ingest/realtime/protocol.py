@@ -9,15 +9,20 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
+    from uvicorn import Config
+
+    from services.ingest.connections import Connections
 
 _LINGER_S = 10.0
 
 
 class LiveProtocol(WebSocketsSansIOProtocol):
-    """A connection whose end is left to the application when the server stops, and that logs nothing it was sent."""
+    """A connection that is not counted among those of requests, and that logs nothing it was sent."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, config: Config, server_state: Connections, app_state: dict[str, Any]) -> None:
+        super().__init__(config, server_state, app_state)
+        self.connections = server_state.live.connections
+        self.tasks = server_state.live.tasks
         # The one of uvicorn writes down URLs, and at level DEBUG headers and messages: there are keys in all of them.
         quiet = logging.Logger("antiphon.ingest.websocket", logging.WARNING)
         quiet.parent = logging.getLogger("antiphon.ingest")
@@ -25,11 +30,6 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         self.conn.debug = False
         self._application = self.app
         self.app = self._serve
-
-    def shutdown(self) -> None:
-        """Let a conversation go on: who holds it hears of the stop, too, and says goodbye in its own time."""
-        if not self.handshake_initiated:
-            super().shutdown()
 
     def keepalive_timeout(self) -> None:
         """Give up a peer that answers no pings."""

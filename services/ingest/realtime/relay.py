@@ -13,12 +13,14 @@ import orjson
 from starlette.websockets import WebSocketDisconnect
 
 from antiphon.errors import AntiphonError, DeadlineExceeded, Failure, Unavailable
+from services.ingest.errors import told
 
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
     from antiphon.bus import SessionOutput
     from antiphon.schemas import ErrorInfo
+    from services.ingest.leaving import Leaving
     from services.ingest.realtime.dialects import Interpreter
     from services.ingest.realtime.frames import FrameReader
     from services.ingest.realtime.live import LiveSession
@@ -49,7 +51,7 @@ class Ending:
 
 
 class Relay:
-    """One socket and one session. `drain_s` is how long the conversation goes on after `stopping`."""
+    """One socket and one session."""
 
     def __init__(
         self,
@@ -59,16 +61,14 @@ class Relay:
         reader: FrameReader,
         interpreter: Interpreter,
         settings: RealtimeSettings,
-        stopping: asyncio.Event,
-        drain_s: float,
+        leaving: Leaving,
     ) -> None:
         self._websocket = websocket
         self._session = session
         self._reader = reader
         self._interpreter = interpreter
         self._settings = settings
-        self._stopping = stopping
-        self._drain_s = drain_s
+        self._leaving = leaving
         self._moved_s = time.monotonic()
 
     async def run(self) -> None:
@@ -159,8 +159,8 @@ class Relay:
         return Ending(why, *_WORKER_GONE, error=fault)
 
     async def _await_stop(self) -> Ending:
-        await self._stopping.wait()
-        await asyncio.sleep(self._drain_s)
+        await self._leaving.closed.wait()
+        await self._leaving.pause(self._settings.realtime_grace.total_seconds())
         return Ending("server stops", *_RESTARTING)
 
 
@@ -170,7 +170,7 @@ async def say_goodbye(websocket: WebSocket, ending: Ending) -> None:
     try:
         async with asyncio.timeout(_GOODBYE_S):
             if ending.error is not None:
-                await send_text(websocket, _error_event(ending.error.info()))
+                await send_text(websocket, _error_event(told(ending.error)))
             await websocket.send({"type": "websocket.close", "code": ending.code, "reason": reason})
     except (TimeoutError, WebSocketDisconnect, RuntimeError):
         return

@@ -11,6 +11,7 @@ from antiphon.errors import InvalidRequest, InvalidValue
 from antiphon.realtime.beta import BetaDialect
 from antiphon.realtime.refusals import RealtimeRefusal
 from antiphon.realtime.session_object import shown_session
+from services.ingest.access.principal import Principal
 from services.ingest.realtime.live import new_session_id
 from services.ingest.realtime.secrets import ClientSecrets, Pinned
 from services.ingest.realtime.sessions import Sessions
@@ -28,17 +29,20 @@ class SecretOrders:
     secrets: ClientSecrets
     beta_served: bool
 
-    async def ga(self, body: Mapping[str, Any], *, tenant: str, translation: bool = False) -> dict[str, Any]:
+    async def ga(self, body: Mapping[str, Any], *, principal: Principal, translation: bool = False) -> dict[str, Any]:
         """Answer a request for a secret: `expires_after`, `session`, `locked`."""
         ttl = _ttl_of(body, default=_TTL)
         locked = _flag(body, "locked")
         wanted = _object(body, "session")
-        make = self.sessions.configured_translation if translation else self.sessions.configured
+        sessions = self.sessions.within(principal.grant.models)
+        make = sessions.configured_translation if translation else sessions.configured
         session = make(wanted, session_id=new_session_id())
-        issued = await self.secrets.issue(Pinned(tenant, session, locked), ttl)
+        issued = await self.secrets.issue(_pinned(principal, session, locked=locked), ttl)
         return {"value": issued.value, "expires_at": issued.expires_at, "session": shown_session(session)}
 
-    async def beta(self, body: Mapping[str, Any], *, tenant: str, transcription: bool = False) -> dict[str, Any]:
+    async def beta(
+        self, body: Mapping[str, Any], *, principal: Principal, transcription: bool = False
+    ) -> dict[str, Any]:
         """Answer a request of the beta, whose body is the session; what comes back holds the secret."""
         if not self.beta_served:
             raise RealtimeRefusal(
@@ -51,12 +55,19 @@ class SecretOrders:
         beta = BetaDialect(kind="transcription" if transcription else "realtime")
         try:
             wanted = beta.to_ga({"type": "session.update", "session": flat})["session"]
-            session = self.sessions.configured(wanted, session_id=new_session_id())
+            session = self.sessions.within(principal.grant.models).configured(wanted, session_id=new_session_id())
         except InvalidRequest as refusal:
             raise _flat_refusal(refusal, beta) from None
-        issued = await self.secrets.issue(Pinned(tenant, session, locked), ttl)
+        issued = await self.secrets.issue(_pinned(principal, session, locked=locked), ttl)
         (shown,) = beta.from_ga({"type": "session.updated", "session": shown_session(session)})
         return {**shown["session"], "client_secret": {"value": issued.value, "expires_at": issued.expires_at}}
+
+
+def _pinned(principal: Principal, session: dict[str, Any], *, locked: bool) -> Pinned:
+    """Return what a secret stands for: a session on the terms of who had it made."""
+    grant = principal.grant
+    account = grant.account if grant.key and grant.account != grant.key else None
+    return Pinned(principal.tenant, session, locked, key=grant.key, account=account)
 
 
 def _flat_refusal(refusal: InvalidRequest, beta: BetaDialect) -> RealtimeRefusal:

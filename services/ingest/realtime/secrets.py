@@ -28,6 +28,10 @@ class Pinned:
     tenant: str
     session: dict[str, Any]
     locked: bool = False
+    key: str | None = None
+    """Id of the key that made it, whose terms hold; None for one that has no record."""
+    account: str | None = None
+    """Who shares the limits of that key, if not all who use it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,9 @@ class ClientSecrets:
     async def issue(self, pinned: Pinned, ttl: timedelta) -> Issued:
         """Make a secret that is good for `ttl`. Raises `Unavailable`."""
         value = _PREFIX + secrets.token_hex(24)
-        await self.values.put(_key(value), orjson.dumps(asdict(pinned)), ttl)
+        # Doors of an older version read it, too, and know nothing of keys.
+        kept = {name: each for name, each in asdict(pinned).items() if each is not None}
+        await self.values.put(_key(value), orjson.dumps(kept), ttl)
         return Issued(value, self.now_ms() // 1000 + int(ttl.total_seconds()))
 
     async def find(self, value: str) -> Pinned | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from antiphon.errors import InvalidValue, ModelNotFound
@@ -21,10 +21,16 @@ class Sessions:
 
     catalogue: Catalogue
     settings: RealtimeSettings
+    models: tuple[str, ...] = ()
+    """Patterns of the models that clients may name; none: any."""
+
+    def within(self, models: tuple[str, ...]) -> Sessions:
+        """Return what makes sessions for clients that may name these models alone."""
+        return replace(self, models=models) if models else self
 
     def conversation(self, model: str, *, session_id: str, expires_at: int = 0) -> dict[str, Any]:
-        """Return a conversation with a model. Raises `ModelNotFound`."""
-        self.catalogue.resolve(model, "respond")
+        """Return a conversation with a model. Raises `ModelNotFound`, `ModelForbidden`."""
+        self._named.resolve(model, "respond")
         return new_session(
             "realtime", session_id=session_id, model=model, expires_at=expires_at, defaults=self._defaults
         )
@@ -36,13 +42,13 @@ class Sessions:
         )
         if model is None:
             return session
-        self.catalogue.resolve(model, "transcribe")
+        self._named.resolve(model, "transcribe")
         named = {"type": "transcription", "audio": {"input": {"transcription": {"model": model}}}}
         return merge_session(session, named, known=self._known(None))
 
     def translation(self, model: str, *, session_id: str, expires_at: int = 0) -> dict[str, Any]:
-        """Return a session that interprets. Raises `ModelNotFound`."""
-        self.catalogue.resolve(model, "translate")
+        """Return a session that interprets. Raises `ModelNotFound`, `ModelForbidden`."""
+        self._named.resolve(model, "translate")
         return new_translation_session(session_id=session_id, model=model, expires_at=expires_at)
 
     def configured(self, wanted: Mapping[str, Any], *, session_id: str) -> dict[str, Any]:
@@ -72,9 +78,9 @@ class Sessions:
         return merge_translation_session(session, changes, languages=None, is_transcriber=self.is_transcriber)
 
     def is_transcriber(self, name: str) -> bool:
-        """Tell whether a name stands for a model that turns speech into text."""
+        """Tell whether a name stands for a model that turns speech into text. Raises `ModelForbidden`."""
         try:
-            self.catalogue.resolve(name, "transcribe")
+            self._named.resolve(name, "transcribe")
         except ModelNotFound:
             return False
         return True
@@ -85,8 +91,18 @@ class Sessions:
             instructions=self.settings.realtime_instructions,
             voice=self.settings.realtime_voice,
             silence_duration_ms=self.settings.realtime_silence_ms,
-            transcription_model=self.settings.realtime_transcriber,
+            transcription_model=self._transcriber(),
         )
+
+    @property
+    def _named(self) -> Catalogue:
+        return self.catalogue.only(self.models)
+
+    def _transcriber(self) -> str:
+        """Return what transcribes where the client names nothing: a model that it may name."""
+        usual = self.settings.realtime_transcriber
+        fitting = [model.id for model in self._named.public() if "transcribe" in model.kinds] if self.models else []
+        return usual if not fitting or usual in fitting else fitting[0]
 
     def _known(self, model: str | None) -> Known:
         voices = None if model is None else self._voices(self.catalogue.resolve(model, "respond"))

@@ -37,5 +37,5 @@ class RealtimeSettings(Settings):
     """How long a client waits for a worker to take its session."""
     realtime_slow: timedelta = timedelta(seconds=30)
     """How long a client may leave a message unread before it loses its session."""
-    realtime_drain: timedelta = timedelta(seconds=20)
-    """How long sessions go on after the order to stop; ends before `grace` does."""
+    realtime_grace: timedelta = Field(default=timedelta(seconds=10), ge=timedelta(0))
+    """How long sessions may go on when nobody is let in any more."""

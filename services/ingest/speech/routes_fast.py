@@ -11,8 +11,9 @@ from starlette.types import Send
 from antiphon.calling import RunningJob
 from antiphon.errors import MissingParameter
 from antiphon.schemas import BlobRef, TranscribeJob, Transcript
+from services.ingest.access.principal import tenant_of
 from services.ingest.answers import Answer, JobResponse
-from services.ingest.auth import tenant_of
+from services.ingest.naming import catalogue_of
 from services.ingest.platform import platform_of
 from services.ingest.speech.address import ROOT
 from services.ingest.speech.fast import FastRequest, fast_document, read_fast_request
@@ -27,17 +28,19 @@ router = APIRouter()
 @router.post("/transcriptions:transcribe")
 async def transcribe(request: Request) -> Response:
     """Transcribe the part `audio`, or what is at the `audioUrl` of the definition."""
-    platform = platform_of(request)
+    platform, catalogue = platform_of(request), catalogue_of(request)
     async with receive_upload(
         request.headers, request.receive, platform.blobs, file_field="audio", text_fields=frozenset({"definition"})
     ) as upload:
         wanted = read_fast_request(
-            upload.fields.text("definition"), catalogue=platform.catalogue, check_url=platform.egress.check_url
+            upload.fields.text("definition"), catalogue=catalogue, check_url=platform.egress.check_url
         )
         uploaded = await upload.keep() if upload.present else None
+    model = wanted.model or platform.settings.speech.speech_model
+    catalogue.resolve(model, "transcribe")
     job = TranscribeJob(
         audio=uploaded or _audio_at(wanted.audio_url),
-        model=wanted.model or platform.settings.speech.speech_model,
+        model=model,
         options=wanted.options,
         tenant=tenant_of(request),
     )

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from antiphon.errors import NotFound
-from services.ingest.auth import tenant_of
+from services.ingest.access.principal import tenant_of
 from services.ingest.platform import platform_of
 from services.ingest.speech.address import CONTENT, Address
 from services.ingest.speech.documents import FILE_PROPERTIES, REPORT_ID, file_object, file_row

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from antiphon.errors import AntiphonError, NotFound
 from antiphon.webhooks import Endpoint
 from antiphon.webhooks.messages import plain_message
-from services.ingest.auth import tenant_of
+from services.ingest.access.principal import tenant_of
 from services.ingest.platform import platform_of
 from services.ingest.speech.address import Address
 from services.ingest.speech.documents import event_object

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.ingest.platform import platform_of
+from services.ingest.naming import catalogue_of
 from services.ingest.speech.address import Address
 from services.ingest.speech.exchange import json_response, list_response
 from services.ingest.speech.models import (
@@ -33,7 +33,7 @@ async def list_base_models(request: Request) -> Response:
     address = Address.of(request)
     return list_response(
         request,
-        base_models(platform_of(request).catalogue),
+        base_models(catalogue_of(request)),
         properties=MODEL_PROPERTIES,
         row=model_row,
         show=lambda model: model_object(model, address),
@@ -44,4 +44,4 @@ async def list_base_models(request: Request) -> Response:
 @router.get("/models/base/{name:path}")
 async def get_base_model(request: Request, name: str) -> Response:
     """One of them."""
-    return json_response(model_object(base_model(platform_of(request).catalogue, name), Address.of(request)))
+    return json_response(model_object(base_model(catalogue_of(request), name), Address.of(request)))

@@ -8,7 +8,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.ingest.auth import tenant_of
+from services.ingest.access.principal import grant_of, tenant_of
+from services.ingest.naming import catalogue_of
 from services.ingest.platform import platform_of
 from services.ingest.speech.address import Address
 from services.ingest.speech.definition import read_changes, read_definition
@@ -38,16 +39,20 @@ creating = APIRouter()
 async def submit(request: Request) -> Response:
     """Put a batch on the bus."""
     platform, address, tenant = platform_of(request), Address.of(request), tenant_of(request)
+    catalogue = catalogue_of(request)
     definition = read_definition(
         await body_of(request),
-        catalogue=platform.catalogue,
+        catalogue=catalogue,
         check_url=platform.egress.check_url,
         legacy=address.legacy,
     )
+    model = definition.model or platform.settings.speech.speech_model
+    catalogue.resolve(model, "transcribe")
     transcription = await transcriptions_of(request).submit(
         definition,
         tenant=tenant,
-        model=definition.model or platform.settings.speech.speech_model,
+        model=model,
+        meter=grant_of(request).meter,
         locate=lambda id: address.url("transcriptions", id),
     )
     announce(platform, tenant, "transcriptionCreation", _event(transcription), subject=transcription.record.id)

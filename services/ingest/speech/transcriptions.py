@@ -13,7 +13,7 @@ import orjson
 
 from antiphon.bus import Bus, Caller
 from antiphon.errors import AntiphonError, NotFound
-from antiphon.schemas import BatchRecord, BlobRef, JobRequest, Outcome, TranscribeJob, Transcript
+from antiphon.schemas import BatchRecord, BlobRef, JobRequest, Meter, Outcome, TranscribeJob, Transcript
 from services.ingest.speech.definition import Definition
 from services.ingest.speech.documents import REPORT_ID, failure_of, report_document, result_document
 from services.ingest.speech.times import milliseconds_of, ticks_of
@@ -52,7 +52,13 @@ class Transcriptions:
         self._caller = caller
 
     async def submit(
-        self, definition: Definition, *, tenant: str, model: str, locate: Callable[[str], str]
+        self,
+        definition: Definition,
+        *,
+        tenant: str,
+        model: str,
+        locate: Callable[[str], str],
+        meter: Meter | None = None,
     ) -> Transcription:
         """Put a job for every URL on the bus, with one parent; `locate` gives the URL of a transcription by its id.
 
@@ -72,7 +78,7 @@ class Transcriptions:
         )
         await self._bus.batches.create(record, keep_s=definition.time_to_live_s + _PROCESSING_S)
         try:
-            await self._publish(record, definition, model=model)
+            await self._publish(record, definition, model=model, meter=meter)
             return await self._keep(record, definition.model_copy(update={"submitted": True}))
         except BaseException:
             # When the bus is away nothing can be taken back; nobody sees what was not put there as a whole.
@@ -125,11 +131,11 @@ class Transcriptions:
         ended_ms = transcription.definition.ended_ms or transcription.record.updated_ms
         return RenderedFile(REPORT_ID, orjson.dumps(document), ended_ms)
 
-    async def _publish(self, record: BatchRecord, definition: Definition, *, model: str) -> None:
+    async def _publish(self, record: BatchRecord, definition: Definition, *, model: str, meter: Meter | None) -> None:
         """Put all jobs on the bus, or none: what was put there before one was refused is cancelled."""
         for start in range(0, record.total, _CHUNK):
             numbers = range(start, min(start + _CHUNK, record.total))
-            jobs = [self._job(record, definition, number, model=model) for number in numbers]
+            jobs = [self._job(record, definition, number, model=model, meter=meter) for number in numbers]
             # Together, so that the bus sends them together; not all thousand, so that other requests get their turn.
             admissions = await asyncio.gather(*map(self._put, jobs), return_exceptions=True)
             refusals = [each for each in admissions if isinstance(each, BaseException)]
@@ -141,7 +147,9 @@ class Transcriptions:
     async def _put(self, job: TranscribeJob) -> None:
         await self._caller.publish(job, priority="bulk", request=JobRequest(priority="bulk", source=job.audio.uri))
 
-    def _job(self, record: BatchRecord, definition: Definition, number: int, *, model: str) -> TranscribeJob:
+    def _job(
+        self, record: BatchRecord, definition: Definition, number: int, *, model: str, meter: Meter | None
+    ) -> TranscribeJob:
         return TranscribeJob(
             id=record.job_id(number),
             tenant=record.tenant,
@@ -149,6 +157,7 @@ class Transcriptions:
             model=model,
             options=definition.options,
             parent=record.id,
+            meter=meter,
             tracked=True,
             announce=False,
             keep_s=min(_LONGEST_KEEP_S, definition.time_to_live_s + _SPREAD_S),

@@ -27,6 +27,7 @@ from services.realtime.driver.jobs import Errand, Jobs, News
 from services.realtime.driver.kept_audio import KeptAudio
 from services.realtime.driver.outgoing import Backlog, Outgoing, SentSound, server_error
 from services.realtime.driver.record import Record
+from services.realtime.driver.turn_watch import TurnWatch
 from services.realtime.session.commands import Command, End, Listen
 from services.realtime.session.happenings import (
     POSITIONS_PER_MS,
@@ -83,6 +84,7 @@ class Drive:
         desk: Desk,
         judge: Judge,
         tools: Tools,
+        watch: TurnWatch,
     ) -> None:
         self._held = held
         self._ear = ear
@@ -93,6 +95,7 @@ class Drive:
         self._desk = desk
         self._judge = judge
         self._tools = tools
+        self._watch = watch
         self._now_ms: Callable[[], int] = desk.bus.now_ms
         self._loop = asyncio.get_running_loop()
         self._inbox: Inbox[Thing] = Inbox()
@@ -143,6 +146,7 @@ class Drive:
             raise first_error(errors) from None
         finally:
             steady.cancel()
+            self._watch.close()
             if self._alarm is not None:
                 self._alarm.cancel()
         return await self.leave()
@@ -236,6 +240,7 @@ class Drive:
         except Exception:
             self._stumble("a session's machine failed")
             return
+        self._watch.see(happening, effects)
         for event in effects.events:
             self._outgoing.add(event, format=self._machine.sound_format(event.get("response_id")))
         for sound in self._outgoing.take_sounds():
@@ -300,7 +305,8 @@ class Drive:
         await self._keep(sounds)
         for command in commands:
             try:
-                await self._hands.carry_out(command)
+                with self._watch.about(command):
+                    await self._hands.carry_out(command)
             except Exception:
                 self._stumble("an order of a session cannot be carried out")
         # Only now: what was ordered concerns audio that need not be held once it is done.

@@ -9,9 +9,12 @@ import wave
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from opentelemetry import trace
+
 from antiphon.audio.g711 import Law, decode
 from antiphon.audio.samples import Samples
 from antiphon.errors import AntiphonError, Failure, NotFound
+from antiphon.telemetry.spans import current_span
 from services.realtime.driver.ear import Ear
 from services.realtime.driver.jobs import Jobs
 from services.realtime.driver.kept_audio import KeptAudio
@@ -47,6 +50,7 @@ from services.realtime.tools.failures import ToolFailed
 
 logger = logging.getLogger(__name__)
 
+_TRACER = trace.get_tracer("antiphon.realtime")
 _JUDGED_MS = 8_000
 """How much of a turn its end is judged by."""
 _PCM_RATE, _TELEPHONE_RATE = 24_000, 8_000
@@ -196,15 +200,23 @@ class Hands:
 
     async def _list_tools(self, item_id: str, server: Mapping[str, Any]) -> None:
         try:
-            tools = await self._tools.list_tools(server)
+            with current_span(_TRACER, "tools/list", attributes={"mcp.method.name": "tools/list"}):
+                tools = await self._tools.list_tools(server)
         except Exception as error:
             await self._tell(ToolsNotListed(item_id, _known(error).info()))
         else:
             await self._tell(ToolsListed(item_id, tuple(tools)))
 
     async def _call_tool(self, command: CallTool) -> None:
+        about = {
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": command.name,
+            "gen_ai.tool.type": "extension",
+            "gen_ai.tool.call.id": command.item_id,
+        }
         try:
-            output = await self._tools.call_tool(command.server, command.name, command.arguments)
+            with current_span(_TRACER, f"execute_tool {command.name}", attributes=about):
+                output = await self._tools.call_tool(command.server, command.name, command.arguments)
         except Exception as error:
             failed = error if isinstance(error, ToolFailed) else ToolFailed.of("http_error", _known(error).message, 500)
             await self._tell(ToolAnswered(command.item_id, None, failed.told))

@@ -126,7 +126,9 @@ class Jobs:
         if order.audio is not None:
             audio = await desk.blobs.put(order.audio, media_type="audio/wav")
         try:
-            return await desk.caller.submit(order.job(audio), priority="hi", expires_in_s=desk.timeout_s, resume=True)
+            return await desk.caller.submit(
+                order.job(audio), priority=desk.ceiling, expires_in_s=desk.timeout_s, resume=True
+            )
         except Exception:
             # From its admission on, the job sees to its audio itself; who is interrupted here cannot tell.
             if audio is not None:

@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import orjson
 
+from services.realtime.session.kept import known
+
 FIELD = "driver"
 BEGINNING = "0-0"
 
@@ -32,7 +34,7 @@ class Record:
     @classmethod
     def read(cls, snapshot: Mapping[str, bytes]) -> Self:
         """Return what a snapshot says."""
-        return cls(**orjson.loads(snapshot[FIELD]))
+        return cls(**known(orjson.loads(snapshot[FIELD]), cls))
 
     def write(self) -> bytes:
         """Return it as the value of its field."""

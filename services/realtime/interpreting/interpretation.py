@@ -39,6 +39,7 @@ from services.realtime.session.happenings import (
     Sounded,
     Ticked,
 )
+from services.realtime.session.kept import known, only
 from services.realtime.session.machine import Effects
 
 STALL_MS = 1_500
@@ -49,6 +50,8 @@ _LONGEST_EVENT_ID = 512
 _FORMAT = "audio/pcm"
 _NORMAL, _GOING_AWAY = 1000, 1001
 _UTTERANCE = "utterance."
+_INTERPRETER = ("count", "listener_ms", "context", "told")
+"""What an interpreter remembers besides its utterances."""
 
 
 class Interpretation:
@@ -60,10 +63,10 @@ class Interpretation:
         self._session = session
         self._facts = facts
         self._teller = Teller(facts.session_id, stream["ids"])
-        cutter = stream["cutter"]
-        self._cutter = Cutter(CutterState(**{**cutter, "gate": GateState(**cutter["gate"])}))
-        utterances = [Utterance(**utterance) for utterance in stream["utterances"]]
-        self._interpreter = Interpreter(self._teller, facts, utterances, **stream["interpreter"])
+        cutter = known(stream["cutter"], CutterState)
+        self._cutter = Cutter(CutterState(**{**cutter, "gate": GateState(**known(cutter["gate"], GateState))}))
+        utterances = [Utterance(**known(utterance, Utterance)) for utterance in stream["utterances"]]
+        self._interpreter = Interpreter(self._teller, facts, utterances, **only(stream["interpreter"], _INTERPRETER))
         self._position: int = stream["position"]
         self._began_ms: int = stream["began_ms"]
         self._appended_ms: int = stream["appended_ms"]
@@ -85,7 +88,7 @@ class Interpretation:
         utterances = [orjson.loads(value) for name, value in snapshot.items() if name.startswith(_UTTERANCE)]
         utterances.sort(key=lambda utterance: utterance["number"])
         stream = orjson.loads(snapshot["stream"])
-        return cls(orjson.loads(snapshot["session"]), facts, {**stream, "utterances": utterances})
+        return cls(orjson.loads(snapshot["session"]), facts, {**_NEW, **stream, "utterances": utterances})
 
     @property
     def audio_from(self) -> int:

@@ -34,6 +34,11 @@ _PACES = ((8_000, 1.3), (4_000, 1.15))
 """How fast is spoken when the listener is so many milliseconds behind the speaker, as interpreters do."""
 
 
+def item_of(response_id: str) -> str:
+    """Return the id by which an utterance is recognised, from the one by which it is translated and spoken."""
+    return f"item_{response_id.removeprefix('tr_')}"
+
+
 class Interpreter:
     """Holds the utterances that something is still to come of."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from antiphon.errors import ContextTooLong, InvalidValue, Unavailable, WeightsMissing
+from antiphon.telemetry.stages import observe_stage
 from services.responder.engines.answer_form import AnswerForm, answer_form
 from services.responder.engines.byte_grammar import Grammars
 from services.responder.engines.context import first_kept
@@ -124,7 +126,9 @@ class Llama:
             format=prompt.options.format,
             system=self._options.system,
         )
+        asked_s = time.monotonic()
         async with self._places:
+            observe_stage("wait", time.monotonic() - asked_s, lane="respond")
             socket = await self._reach()
             try:
                 lines = await self._fit(conversation, socket, answer_tokens=prompt.options.max_tokens)

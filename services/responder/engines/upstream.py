@@ -27,6 +27,7 @@ import httpx
 import orjson
 
 from antiphon.models.trust import tls_context
+from antiphon.telemetry.stages import observe_stage
 from services.responder.engines.language_model import Piece, Prompt
 from services.responder.engines.upstream_errors import Blame, Failed, read_pause_s, secrets_of
 from services.responder.engines.upstream_exchange import Ask, CannotCount, Exchange
@@ -124,12 +125,16 @@ class Upstream:
         Raises what `LanguageModel.respond` may raise, and `InvalidRequest` with the server's own words.
         """
         body = await self._write(prompt)
+        asked_s = asyncio.get_running_loop().time()
         async with self._places.take():
-            begin_by_s = asyncio.get_running_loop().time() + self._first_token_s
-            counts, retry, begun = self._counts, 0, False
+            now_s = asyncio.get_running_loop().time()
+            observe_stage("wait", now_s - asked_s, lane="respond")
+            begin_by_s = now_s + self._first_token_s
+            counts, retry, begun, sent = self._counts, 0, False, 0
             while True:
                 content = await self._encode(prompt, body, counts=counts)
-                ask = Ask(content, rough_prompt_tokens(prompt), prompt.options.logprobs, counts, begin_by_s)
+                ask = Ask(content, rough_prompt_tokens(prompt), prompt.options.logprobs, counts, begin_by_s, sent)
+                sent += 1
                 try:
                     async with aclosing(self._exchange.pieces(ask)) as pieces:
                         async for piece in pieces:

@@ -14,12 +14,12 @@ from typing import Any, cast
 import httpx
 import orjson
 
-from antiphon.telemetry import current_trace
 from services.responder.engines.language_model import Piece
 from services.responder.engines.upstream_answer import Answer
 from services.responder.engines.upstream_chunks import is_error, read_chunk, read_json
 from services.responder.engines.upstream_errors import Blame, Broken, Complaint, Failed
 from services.responder.engines.upstream_events import EventReader
+from services.responder.engines.upstream_watch import RequestWatch
 
 LONGEST_WHOLE_BYTES = 32 * 1024 * 1024
 """Of an answer that is not streamed."""
@@ -41,13 +41,17 @@ class CannotCount(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One answer that is asked for. `begin_by_s` is when its first token is due, on the loop's clock."""
+    """One answer that is asked for. `begin_by_s` is when its first token is due, on the loop's clock.
+
+    `resent` is how often it was asked for before.
+    """
 
     content: bytes
     rough_prompt_tokens: int
     logprobs: bool
     counts: bool
     begin_by_s: float
+    resent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,21 @@ class Exchange:
 
         Raises `Failed`, and `CannotCount` when the answer was asked for with its token counts.
         """
-        response = await self._send(ask)
+        # Not made current: a generator is left and entered again by whoever reads it.
+        watch = RequestWatch(httpx.URL(self.url), resent=ask.resent)
+        try:
+            response = await self._send(ask, watch)
+            watch.answered(response.status_code)
+            async with aclosing(self._answer(response, ask)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except Exception as error:
+            watch.failed(error.error if isinstance(error, Failed) else error)
+            raise
+        finally:
+            watch.end()
+
+    async def _answer(self, response: httpx.Response, ask: Ask) -> AsyncGenerator[Piece, None]:
         try:
             # Left in the middle, the generators must be closed before the response is.
             async with aclosing(cast("_Bytes", response.aiter_raw())) as received:
@@ -80,10 +98,10 @@ class Exchange:
         finally:
             await response.aclose()
 
-    async def _send(self, ask: Ask) -> httpx.Response:
+    async def _send(self, ask: Ask, watch: RequestWatch) -> httpx.Response:
         try:
             async with asyncio.timeout_at(ask.begin_by_s):
-                request = self.client.build_request("POST", self.url, content=ask.content, headers=current_trace())
+                request = self.client.build_request("POST", self.url, content=ask.content, headers=watch.headers())
                 return await self.client.send(request, stream=True)
         except TimeoutError:
             raise self._late() from None

@@ -26,11 +26,12 @@ class Encoder:
     Belongs to one caller at a time, on any thread. Samples beyond full scale are clipped, NaN becomes silence.
     """
 
-    def __init__(self, format: AudioFormat, rate: int) -> None:
+    def __init__(self, format: AudioFormat, rate: int, *, serial: int = 0) -> None:
+        """`serial` tells this stream of an Ogg container from others that may be put behind it; the rest has none."""
         self.media_type = MEDIA_TYPES[format]
         self.sample_rate = SPEECH_RATE
         self._resampler = Resampler(rate, SPEECH_RATE)
-        self._sink: _Sink = _Plain(format) if format in ("pcm", "wav") else _Compressed(_CODECS[format])
+        self._sink: _Sink = _Plain(format) if format in ("pcm", "wav") else _Compressed(_CODECS[format], serial)
 
     def feed(self, samples: Samples) -> bytes:
         """Return the bytes that `samples`, float32 of shape (n,), complete; often none, for a codec works in frames."""
@@ -95,10 +96,13 @@ _CODECS: dict[AudioFormat, _Codec] = {
 class _Compressed:
     """A codec and a container of FFmpeg's, writing to memory that cannot be sought in."""
 
-    def __init__(self, codec: _Codec) -> None:
+    def __init__(self, codec: _Codec, serial: int) -> None:
         self._codec = codec
         self._written = _Memory()
-        options = codec.muxer_options | {"flush_packets": "1"}
+        # The same sound gives the same bytes: an Ogg stream would be numbered at random otherwise.
+        options = codec.muxer_options | {"flush_packets": "1", "fflags": "+bitexact"}
+        if codec.muxer == "ogg":
+            options["serial_offset"] = str(serial)
         self._container = av.open(self._written, "w", format=codec.muxer, container_options=options)
         stream = self._container.add_stream(codec.name, rate=SPEECH_RATE, options=codec.options)
         assert isinstance(stream, AudioStream)  # noqa: S101 (tells the type)

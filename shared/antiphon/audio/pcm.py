@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 
 import numpy as np
 
@@ -22,6 +23,8 @@ class Pcm:
     sample_rate = SPOOL_RATE
 
     def __init__(self, spool: int) -> None:
+        self.ended_ns: int | None = None
+        """When the decoding ended, in nanoseconds since 1970."""
         self._spool: int | None = spool
         self._samples = 0
         self._ended = False
@@ -92,6 +95,7 @@ class Pcm:
         """Tell that no more will come, because of `error` if there is one. The first end counts."""
         if not self._ended:
             self._ended, self._error = True, error
+            self.ended_ns = time.time_ns()
             self._wake()
 
     def _wake(self) -> None:

@@ -1,5 +1,6 @@
 """The bus: jobs, leases, outcomes and streamed output on Redis Streams. Nobody else imports faststream or redis."""
 
+from antiphon.bus.allowances import Allowances, Level, Limits, Shortage, Standing
 from antiphon.bus.bus import Bus
 from antiphon.bus.caller import Admitted, Call, Caller
 from antiphon.bus.dead import DeadLetter, DeadLetters
@@ -20,6 +21,7 @@ from antiphon.bus.work import GivenUp, Handler, Postponed, Work
 
 __all__ = [
     "Admitted",
+    "Allowances",
     "Announcement",
     "Bus",
     "Call",
@@ -37,6 +39,8 @@ __all__ = [
     "Journal",
     "LaneKeys",
     "LaneView",
+    "Level",
+    "Limits",
     "OutputEvent",
     "OutputKind",
     "Postponed",
@@ -49,6 +53,8 @@ __all__ = [
     "SessionLost",
     "SessionOutput",
     "Settled",
+    "Shortage",
+    "Standing",
     "Values",
     "Work",
 ]

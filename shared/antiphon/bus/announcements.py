@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from antiphon.telemetry import carrier_of
+
 if TYPE_CHECKING:
     from antiphon.bus.attempts import Attempt
     from antiphon.schemas import ErrorInfo, EventType, Job, Progress, Status
@@ -25,7 +27,7 @@ def job_ended(at: Attempt[Any], status: Status, *, error: ErrorInfo | None, fini
     event |= {"status": status, "attempts": at.number, "finished_ms": finished_ms}
     if error is not None:
         event["error"] = error.model_dump()
-    return orjson.dumps(event)
+    return orjson.dumps(event | _trace_of(at))
 
 
 def job_progressed(job: Job, progress: Progress, *, attempt: int, now_ms: int) -> bytes:
@@ -40,9 +42,9 @@ def batch_started(job: Job, *, now_ms: int) -> bytes:
     return _about_batch(job, "batch.started", now_ms)
 
 
-def batch_ended(job: Job, *, now_ms: int) -> bytes:
+def batch_ended(at: Attempt[Any], *, now_ms: int) -> bytes:
     """Return the event of a batch whose last job has ended."""
-    return _about_batch(job, "batch.completed", now_ms)
+    return _about_batch(at.job, "batch.completed", now_ms, **_trace_of(at))
 
 
 def _about(job: Job, kind: EventType, now_ms: int) -> dict[str, Any]:
@@ -64,7 +66,12 @@ def _about(job: Job, kind: EventType, now_ms: int) -> dict[str, Any]:
     return event
 
 
-def _about_batch(job: Job, kind: EventType, now_ms: int) -> bytes:
+def _trace_of(at: Attempt[Any]) -> dict[str, str]:
+    """Return where the job was published: its caller's trace goes on from there to who is told of the end."""
+    return carrier_of(at.envelope.traceparent, at.envelope.tracestate)
+
+
+def _about_batch(job: Job, kind: EventType, now_ms: int, **trace: str) -> bytes:
     return orjson.dumps(
         {
             "id": f"evt_{secrets.token_hex(16)}",
@@ -73,5 +80,6 @@ def _about_batch(job: Job, kind: EventType, now_ms: int) -> bytes:
             "kind": job.kind,
             "tenant": job.tenant,
             "parent": job.parent,
+            **trace,
         }
     )

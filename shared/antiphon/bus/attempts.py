@@ -24,6 +24,7 @@ class Running:
     task: asyncio.Task[None]
     job_id: str = ""
     work: Work | None = None
+    began_s: float = 0.0
 
     def stop(self, reason: Exception) -> None:
         """Tell the handler, then interrupt it where it waits."""

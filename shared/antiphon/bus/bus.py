@@ -1,4 +1,4 @@
-"""The bus as a process sees it: one connection pool, one outbox, callers and lanes over them."""
+"""The bus as a process sees it: one outbox, callers and lanes over them."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from redis.exceptions import RedisError
 
+from antiphon.bus.allowances import Allowances
 from antiphon.bus.batches import Batches
 from antiphon.bus.caller import Caller
 from antiphon.bus.clock import ServerClock
-from antiphon.bus.connection import connect, unavailable
+from antiphon.bus.connection import memory_of, unavailable
 from antiphon.bus.dead import DeadLetters
 from antiphon.bus.events import EventReader
 from antiphon.bus.following import FollowedEvent, Following
 from antiphon.bus.index import Index
 from antiphon.bus.keys import LaneKeys
 from antiphon.bus.lanes import JobView, Lanes, LaneView
-from antiphon.bus.outbox import Outbox
 from antiphon.bus.records import Records
 from antiphon.bus.registry import Journal, Registry, shared_secret
 from antiphon.bus.scripts import SCRIPTS, Scripts
+from antiphon.bus.servers import connect
 from antiphon.bus.session_door import SessionDoor
 from antiphon.bus.session_host import SessionHost
 from antiphon.bus.values import Values
 from antiphon.schemas import Job, Kind
 from antiphon.settings import process_name
+from antiphon.telemetry.health import Health
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from datetime import timedelta
 
-    from redis.asyncio import Redis
-
     from antiphon.bus.policy import RetryPolicy
+    from antiphon.bus.servers import Servers
     from antiphon.bus.settlement import Settled
     from antiphon.bus.work import Handler
     from antiphon.settings import BusSettings
@@ -48,30 +49,38 @@ _SEEN_S = 1.0
 class Bus:
     """Everything a service does with Redis. `async with Bus.open(settings) as bus`."""
 
-    def __init__(self, redis: Redis, scripts: Scripts, settings: BusSettings) -> None:
-        self.redis = redis
+    def __init__(self, servers: Servers, scripts: Scripts, settings: BusSettings, health: Health) -> None:
+        self.servers = servers
         self.scripts = scripts
         self.settings = settings
         self.records = Records(scripts.outbox)
         self.batches = Batches(scripts.outbox)
+        self._health = health
         self._clock = ServerClock()
         self._attended_s: dict[Kind, float] = {}
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: BusSettings) -> AsyncIterator[Bus]:
-        """Connect lazily: a server that is away shows at the first command."""
-        redis = connect(settings)
+    async def open(cls, settings: BusSettings, *, health: Health | None = None) -> AsyncIterator[Bus]:
+        """Connect lazily: a server that is away shows at the first command. `health` is told how the loops do."""
+        health = health or Health()
+        servers = connect(settings)
         try:
-            async with Outbox(redis, SCRIPTS) as outbox:
-                yield cls(redis, Scripts(outbox), settings)
+            async with servers.outbox(SCRIPTS) as outbox:
+                health.store_away_s = outbox.absence.seconds
+                yield cls(servers, Scripts(outbox), settings, health)
         finally:
-            await redis.aclose()
+            await servers.close()
 
     @property
     def values(self) -> Values:
         """Small values with a life span."""
         return Values(self.scripts.outbox)
+
+    @property
+    def allowances(self) -> Allowances:
+        """What is left of the limits of keys."""
+        return Allowances(self.scripts)
 
     def now_ms(self) -> int:
         """Return the server's clock in epoch milliseconds, as far as this process knows it."""
@@ -101,7 +110,7 @@ class Bus:
         None stands for `idle_s` seconds of silence. The last event has the kind `outcome`. Raises `NotFound` when a
         tracked job is deleted meanwhile, `Unavailable`.
         """
-        following = Following(self.redis, self.scripts.outbox, kind, job_id, after=after)
+        following = Following(self.servers, self.scripts.outbox, kind, job_id, after=after)
         return following.events(streamed=streamed, idle_s=idle_s)
 
     @asynccontextmanager
@@ -110,7 +119,7 @@ class Bus:
     ) -> AsyncIterator[EventReader]:
         """Read what is announced on some lanes, as one consumer of a group."""
         reader = EventReader(
-            self.redis,
+            self.servers,
             self.scripts.outbox,
             group=group,
             consumer=consumer or process_name(),
@@ -124,21 +133,23 @@ class Bus:
 
     async def lanes(self) -> dict[Kind, LaneView]:
         """Return the state of every lane. Raises `Unavailable`."""
-        lanes = Lanes(self.redis, self.scripts)
+        lanes = Lanes(self.scripts.outbox)
         return {kind: await lanes.view(kind) for kind in get_args(Kind)}
 
     def jobs(self, kind: Kind, *, limit: int) -> AsyncIterator[JobView]:
         """Yield jobs that are on a lane now. Raises `Unavailable`."""
-        return Lanes(self.redis, self.scripts).jobs(kind, limit=limit)
+        return Lanes(self.scripts.outbox).jobs(kind, limit=limit)
 
     def dead_letters(self, kind: Kind) -> DeadLetters:
         """Return the dead letters of a lane."""
-        return DeadLetters(self.redis, self.scripts, kind)
+        return DeadLetters(self.scripts, kind)
 
     @asynccontextmanager
     async def caller(self) -> AsyncIterator[Caller]:
         """Publish jobs and await them under a name of this process's own."""
-        caller = Caller(self.redis, self.scripts, self.settings, process_name(), clock=self._clock)
+        caller = Caller(
+            self.servers, self.scripts, self.settings, process_name(), clock=self._clock, health=self._health
+        )
         try:
             yield caller
         finally:
@@ -151,7 +162,12 @@ class Bus:
         `longest_pause_s` pass between two rounds, so that more goes with each.
         """
         return SessionDoor(
-            self.redis, self.scripts, process_name(), refresh_s=refresh_s, longest_pause_s=longest_pause_s
+            self.servers,
+            self.scripts,
+            process_name(),
+            refresh_s=refresh_s,
+            longest_pause_s=longest_pause_s,
+            pulse=self._health.loop("session outputs", pause_s=refresh_s),
         )
 
     def session_host(self, *, refresh_s: float = 30.0, longest_pause_s: float = 0.01) -> SessionHost:
@@ -160,7 +176,12 @@ class Bus:
         `async with` runs it. A door that has said nothing for two and a half times `refresh_s` counts as dead.
         """
         return SessionHost(
-            self.redis, self.scripts, process_name(), refresh_s=refresh_s, longest_pause_s=longest_pause_s
+            self.servers,
+            self.scripts,
+            process_name(),
+            refresh_s=refresh_s,
+            longest_pause_s=longest_pause_s,
+            pulse=self._health.loop("session inputs", pause_s=refresh_s),
         )
 
     @asynccontextmanager
@@ -191,7 +212,7 @@ class Bus:
             kind,
             schema,
             handler,
-            redis=self.redis,
+            servers=self.servers,
             scripts=self.scripts,
             settings=settings,
             consumer=process_name(),
@@ -199,6 +220,7 @@ class Bus:
             clock=self._clock,
             retry=retry,
             settled=settled,
+            health=self._health,
         )
         try:
             try:
@@ -210,11 +232,19 @@ class Bus:
             await broker.stop()
 
     async def ping(self) -> None:
-        """Ask the server for a sign of life. Raises `Unavailable`."""
+        """Ask for a sign of life of all servers that have keys. Raises `Unavailable`."""
         try:
-            await self.scripts.outbox.call("PING")
+            await self.scripts.outbox.check()
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
+
+    async def memory(self) -> tuple[int, int]:
+        """Return the bytes that the servers use, and those they may use, 0 for any number. Raises `Unavailable`."""
+        try:
+            reports = await self.scripts.outbox.everywhere("INFO", "memory")
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+        return memory_of(reports)
 
     async def attended(self, kind: Kind) -> bool:
         """Tell whether a worker of this lane lives or has lived a minute ago. Raises `Unavailable`."""

@@ -26,11 +26,11 @@ from antiphon.telemetry import current_trace, producer_span, tracing_enabled
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Sequence
 
-    from redis.asyncio import Redis
-
     from antiphon.bus.clock import ServerClock
     from antiphon.bus.scripts import Scripts
+    from antiphon.bus.servers import Servers
     from antiphon.settings import BusSettings
+    from antiphon.telemetry.health import Health
 
 _IDEMPOTENCY_S = 24 * 3600
 _CANCEL_MS = 24 * 3600 * 1000
@@ -181,12 +181,22 @@ class Call:
 class Caller:
     """Publishes jobs from one process and holds what is awaited. `async with Bus.caller()` makes one."""
 
-    def __init__(self, redis: Redis, scripts: Scripts, settings: BusSettings, name: str, *, clock: ServerClock) -> None:
+    def __init__(
+        self,
+        servers: Servers,
+        scripts: Scripts,
+        settings: BusSettings,
+        name: str,
+        *,
+        clock: ServerClock,
+        health: Health,
+    ) -> None:
         self.scripts = scripts
         self.now_ms = clock.now_ms
-        self._redis = redis
+        self._servers = servers
         self._settings = settings
         self._name = name
+        self._health = health
         self._pace = LanePace(scripts.outbox)
         self._readers: dict[Kind, ReplyReader] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -268,9 +278,9 @@ class Caller:
                 record=_record(data, request) if request else b"",
                 fields=seal_envelope(envelope),
             )
-            verdict, detail = await self._durable(admit(who=""))
+            verdict, detail = await self._durable(stream, admit(who=""))
             if verdict == b"who":
-                verdict, detail = await self._durable(admit(who=_who(job)))
+                verdict, detail = await self._durable(stream, admit(who=_who(job)))
         if verdict == b"full":
             wait_s = wait_told_s(int(detail))
             raise Overloaded(
@@ -297,7 +307,7 @@ class Caller:
         expires_in_ms = _milliseconds(expires_in_s)
         stream = LaneKeys(kind).jobs(priority)
         _, accepted = await self._durable(
-            self.scripts.run("fill", (stream,), GROUP, limit, expires_in_ms, len(common), *common, *jobs)
+            stream, self.scripts.run("fill", (stream,), GROUP, limit, expires_in_ms, len(common), *common, *jobs)
         )
         return int(accepted)
 
@@ -312,14 +322,14 @@ class Caller:
             return self._settings.max_bulk_backlog
         return most_waiting(self._settings.max_backlog, rate=rate, max_wait_s=self._settings.max_wait.total_seconds())
 
-    async def _durable(self, admission: Awaitable[Sequence[bytes]]) -> Sequence[bytes]:
+    async def _durable(self, stream: str, admission: Awaitable[Sequence[bytes]]) -> Sequence[bytes]:
         """Wait for what an admission says, and for the replicas that must have it."""
         replicas = self._settings.replicas
         try:
             if not replicas:
                 return await admission
             # It goes out behind the admission, and concerns all that went before it.
-            reached = self.scripts.outbox.call("WAIT", replicas, _REPLICATION_MS)
+            reached = self.scripts.outbox.call_at(stream, "WAIT", replicas, _REPLICATION_MS)
             verdict, copies = await asyncio.gather(admission, reached)
             if copies < replicas and verdict[0] not in (b"full", b"who"):
                 raise Unavailable("The job store has too few replicas. Please try again shortly.", retry_after_s=2.0)
@@ -347,7 +357,13 @@ class Caller:
     def _reader(self, kind: Kind) -> ReplyReader:
         reader = self._readers.get(kind)
         if reader is None:
-            reader = ReplyReader(self._redis, self.scripts.outbox, LaneKeys(kind), self._name)
+            reader = ReplyReader(
+                self._servers,
+                self.scripts.outbox,
+                LaneKeys(kind),
+                self._name,
+                pulse=self._health.loop(f"{kind} replies"),
+            )
             self._readers[kind] = reader
             self._tasks.append(asyncio.create_task(reader.run(), name=f"replies-{kind}"))
         return reader

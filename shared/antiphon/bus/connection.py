@@ -1,19 +1,17 @@
-"""Connections to Redis or Valkey: one server over TCP, TLS or a unix socket, or the master that sentinels name."""
+"""What all connections to Redis or Valkey have in common: limits, errors, the shapes of replies."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
-from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AskError,
     BusyLoadingError,
+    ClusterDownError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
+    TryAgainError,
 )
 from redis.exceptions import (
     ConnectionError as RedisConnectionError,
@@ -22,63 +20,28 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
-from antiphon.errors import InvalidValue, Unavailable
+from antiphon.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from antiphon.settings import BusSettings
+    from antiphon.bus.outbox import Outbox
 
 BLOCK_MS = 2_000
 """How long a read waits on the server; well under the socket timeout, which tells a dead peer from a quiet lane."""
 
-_SOCKET_TIMEOUT_S = 8.0
-
-TRANSIENT = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, BusyLoadingError, OSError)
+TRANSIENT = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    ReadOnlyError,
+    BusyLoadingError,
+    ClusterDownError,
+    # A slot that has moved, or is moving, for longer than was waited; a `MovedError` is one.
+    AskError,
+    TryAgainError,
+    OSError,
+)
 """The server is away, starting or failing over: the same command may succeed a moment later."""
-
-
-def connect(settings: BusSettings) -> Redis:
-    """Return a client that connects on its first command and never repeats one by itself.
-
-    Raises `InvalidValue` for a URL of sentinels that names no master.
-    """
-    url = settings.redis_url
-    options: dict[str, Any] = {
-        "socket_timeout": _SOCKET_TIMEOUT_S,
-        "socket_connect_timeout": 3.0,
-        "health_check_interval": 0,
-        "max_connections": 64,
-        # A repeated XADD is a second job: every caller here decides on repetition itself.
-        "retry": Retry(NoBackoff(), 0),
-    }
-    if not url.startswith("unix:"):
-        options["socket_keepalive"] = True
-    if url.startswith(("redis+sentinel:", "rediss+sentinel:")):
-        return _master(url, options)
-    return Redis.from_url(url, **options)
-
-
-def _master(url: str, options: dict[str, Any]) -> Redis:
-    """Read `redis+sentinel://[user:password@]host:port,host:port/master[/database]`; `rediss` for TLS."""
-    parts = urlsplit(url)
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    name, _, database = parts.path.strip("/").partition("/")
-    if not name or not hosts or not (database or "0").isdigit():
-        raise InvalidValue("REDIS_URL must be redis+sentinel://host:26379,host:26379/master-name/0")
-    sentinels = []
-    for host in hosts.split(","):
-        address, _, port = host.rpartition(":") if ":" in host else (host, ":", "26379")
-        sentinels.append((address, int(port)))
-    if credentials:
-        user, _, password = credentials.partition(":")
-        options |= {"username": unquote(user) or None, "password": unquote(password)}
-    if parts.scheme.startswith("rediss"):
-        options["ssl"] = True
-    quick = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0, "retry": options["retry"]}
-    watch = Sentinel(sentinels, sentinel_kwargs=quick, **options)  # type: ignore[no-untyped-call]
-    master: Redis = watch.master_for(name, db=int(database or 0))
-    return master
 
 
 def unavailable(error: Exception) -> Unavailable:
@@ -94,9 +57,9 @@ Entries = list[tuple[bytes, dict[bytes, bytes]]]
 """Entries of a stream with their fields."""
 
 
-async def newest_id(redis: Redis, stream: str) -> bytes:
+async def newest_id(outbox: Outbox, stream: str) -> bytes:
     """Return the id of the last entry, `0-0` for an empty stream."""
-    reply: Any = await redis.execute_command("XREVRANGE", stream, "+", "-", "COUNT", 1)  # type: ignore[no-untyped-call]
+    reply: Any = await outbox.call("XREVRANGE", stream, "+", "-", "COUNT", 1)
     newest: bytes = reply[0][0] if reply else b"0-0"
     return newest
 
@@ -109,3 +72,30 @@ def pairs_of(flat: Sequence[bytes]) -> dict[bytes, bytes]:
 def hash_of(reply: Any) -> dict[bytes, bytes]:
     """Return what HGETALL replied, a mapping under RESP3 and a list under RESP2."""
     return dict(reply) if isinstance(reply, dict) else pairs_of(reply)
+
+
+def rows_of(reply: Any) -> list[dict[str, Any]]:
+    """Return what XINFO replied, rows of names and values: mappings under RESP3 and lists under RESP2."""
+    rows = (row.items() if isinstance(row, dict) else zip(row[::2], row[1::2], strict=True) for row in reply)
+    return [{name.decode(): value for name, value in row} for row in rows]
+
+
+def scored_of(reply: Any) -> list[tuple[bytes, float]]:
+    """Return members with scores, which come in pairs under RESP3 and one after the other under RESP2."""
+    pairs = reply if reply and isinstance(reply[0], list | tuple) else zip(reply[::2], reply[1::2], strict=True)
+    return [(member, float(score)) for member, score in pairs]
+
+
+def memory_of(reports: Sequence[bytes]) -> tuple[int, int]:
+    """Return the bytes that servers use together, and their limit; 0 when one of them has none.
+
+    Each report is what `INFO memory` replied.
+    """
+    used = [int(facts[b"used_memory"]) for facts in map(_facts_of, reports)]
+    limits = [int(facts[b"maxmemory"]) for facts in map(_facts_of, reports)]
+    return sum(used), sum(limits) if all(limits) else 0
+
+
+def _facts_of(report: bytes) -> dict[bytes, bytes]:
+    lines = (line.partition(b":") for line in report.splitlines())
+    return {name: value for name, colon, value in lines if colon}

@@ -16,8 +16,6 @@ from antiphon.schemas import PRIORITIES, Kind, Priority
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from redis.asyncio import Redis
-
     from antiphon.bus.scripts import Scripts
 
 _ADDED = (b"error", b"attempts", b"source", b"worker")
@@ -41,7 +39,6 @@ class DeadLetter:
 class DeadLetters:
     """The dead letters of one lane. Every method raises `Unavailable` when the bus is away."""
 
-    redis: Redis
     scripts: Scripts
     kind: Kind
 
@@ -70,7 +67,8 @@ class DeadLetters:
         keys = LaneKeys(self.kind)
         names = (keys.dead, keys.jobs(letter.priority), keys.result(letter.job_id))
         # Whoever puts it back wants it done, however late.
-        fields = [part for pair in letter.fields.items() if pair[0] != b"deadline" for part in pair]
+        kept = {name: value for name, value in letter.fields.items() if name != b"deadline"}
+        fields = [part for pair in {**kept, b"replayed": b"1"}.items() for part in pair]
         try:
             verdict = await self.scripts.run("replay", names, letter.entry, *fields)
         except (RedisError, OSError) as error:
@@ -98,8 +96,8 @@ class DeadLetters:
         """Delete all letters; return how many there were."""
         key = LaneKeys(self.kind).dead
         try:
-            count: int = await self.redis.xlen(key)
-            await self.redis.unlink(key)
+            count: int = await self.scripts.outbox.call("XLEN", key)
+            await self.scripts.outbox.call("UNLINK", key)
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
         return count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import defaultdict
@@ -13,21 +14,23 @@ from redis.exceptions import RedisError, ResponseError
 
 from antiphon.bus.connection import BLOCK_MS, pairs_of, unavailable
 from antiphon.bus.keys import LaneKeys
-from antiphon.bus.line import Line
+from antiphon.bus.tasks import end
 from antiphon.schemas import JobEvent, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import timedelta
 
-    from redis.asyncio import Redis
-
     from antiphon.bus.connection import Entries
+    from antiphon.bus.line import Line
     from antiphon.bus.outbox import Outbox
+    from antiphon.bus.servers import Servers
 
 logger = logging.getLogger(__name__)
 
 _COUNT = 64
+_MOST_HELD = 10_000
+_AGES_MS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +42,27 @@ class Announcement:
     event: JobEvent
 
 
+@dataclass(slots=True)
+class _Part:
+    """Streams that one command reads, over a line of its own."""
+
+    line: Line
+    names: Sequence[bytes]
+    under_way: asyncio.Task[list[tuple[bytes, Entries]]] | None = None
+
+
 class EventReader:
     """Gives each announcement to one consumer of the group, and again to another when that one dies."""
 
     def __init__(
-        self, redis: Redis, outbox: Outbox, *, group: str, consumer: str, kinds: Sequence[Kind], lease: timedelta
+        self, servers: Servers, outbox: Outbox, *, group: str, consumer: str, kinds: Sequence[Kind], lease: timedelta
     ) -> None:
-        self._redis = redis
         self._outbox = outbox
-        self._line = Line(redis)
         self._group = group
         self._consumer = consumer
         self._streams = {LaneKeys(kind).events.encode(): kind for kind in kinds}
+        # One read for all lanes, or for each server of a cluster: then they go on beside each other.
+        self._parts = [_Part(servers.line(names[0]), names) for names in servers.together(list(self._streams))]
         self._lease_s = lease.total_seconds()
         self._claimed_s = 0.0
         self._cursors = dict.fromkeys(self._streams, b"0-0")
@@ -66,12 +78,7 @@ class EventReader:
                 if claimed := await self._claim():
                     return claimed
             found: list[Announcement] = []
-            names = list(self._streams)
-            reply = await self._line.read(
-                "XREADGROUP", "GROUP", self._group, self._consumer, "COUNT", _COUNT, "BLOCK", BLOCK_MS,
-                "STREAMS", *names, *(">" for _ in names),
-            )  # fmt: skip
-            for stream, entries in reply:
+            for stream, entries in await self._read_new():
                 found += self._parse(stream, entries)
         except ResponseError as error:
             if "NOGROUP" not in str(error):
@@ -97,13 +104,46 @@ class EventReader:
             raise unavailable(error) from error
 
     async def close(self) -> None:
-        """Stop reading. What was not acknowledged goes to a peer when its lease ends."""
-        await self._line.close()
+        """Stop reading. What is not acknowledged, even what a read that is cut off had, goes to a peer at once."""
+        await end([part.under_way for part in self._parts if part.under_way is not None])
+        for part in self._parts:
+            await part.line.close()
+        if self._grouped:
+            for stream in self._streams:
+                try:
+                    await self._hand_back(stream)
+                except (RedisError, OSError):
+                    # It goes to a peer when its lease ends.
+                    return
+
+    async def _read_new(self) -> list[tuple[bytes, Entries]]:
+        if len(self._parts) == 1:
+            return await self._read(self._parts[0])
+        for part in self._parts:
+            if part.under_way is None:
+                part.under_way = asyncio.create_task(self._read(part))
+        reads = [part.under_way for part in self._parts if part.under_way is not None]
+        await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
+        found: list[tuple[bytes, Entries]] = []
+        failure: BaseException | None = None
+        # A read is not cut off, lest its events be lost for a lease: it goes on for the next time.
+        for part in self._parts:
+            if part.under_way is not None and part.under_way.done():
+                read, part.under_way = part.under_way, None
+                failure = failure or read.exception()
+                found += [] if read.exception() else read.result()
+        if failure is not None and not found:
+            raise failure
+        return found
+
+    async def _read(self, part: _Part) -> list[tuple[bytes, Entries]]:
+        group = ("XREADGROUP", "GROUP", self._group, self._consumer, "COUNT", _COUNT, "BLOCK", BLOCK_MS)
+        return await part.line.read(*group, "STREAMS", *part.names, *(">" for _ in part.names))
 
     async def _create_groups(self) -> None:
         for stream in self._streams:
             try:
-                await self._redis.xgroup_create(stream, self._group, id="0", mkstream=True)
+                await self._outbox.call("XGROUP", "CREATE", stream, self._group, "0", "MKSTREAM")
             except ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
@@ -128,6 +168,14 @@ class EventReader:
                 ],
             )
         return found
+
+    async def _hand_back(self, stream: bytes) -> None:
+        """Make what this consumer holds look as if it had held it for ages."""
+        held = await self._outbox.call("XPENDING", stream, self._group, "-", "+", _MOST_HELD, self._consumer)
+        if held:
+            entries = [entry for entry, *_ in held]
+            claim = ("XCLAIM", stream, self._group, self._consumer, 0, *entries, "IDLE", _AGES_MS, "JUSTID")
+            await self._outbox.call(*claim)
 
     def _parse(self, stream: bytes, entries: Entries) -> list[Announcement]:
         found = []

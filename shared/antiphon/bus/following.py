@@ -11,16 +11,14 @@ from redis.exceptions import RedisError
 
 from antiphon.bus.connection import BLOCK_MS, TRANSIENT, unavailable
 from antiphon.bus.keys import LaneKeys
-from antiphon.bus.line import Line
 from antiphon.errors import NotFound
 from antiphon.schemas import EventKind, Kind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from redis.asyncio import Redis
-
     from antiphon.bus.outbox import Outbox
+    from antiphon.bus.servers import Servers
 
 _COUNT = 64
 _LOOK_S = 1.0
@@ -40,11 +38,11 @@ class FollowedEvent:
 class Following:
     """Reads for one follower, over a connection of its own when the job is streamed."""
 
-    def __init__(self, redis: Redis, outbox: Outbox, kind: Kind, job_id: str, *, after: str) -> None:
+    def __init__(self, servers: Servers, outbox: Outbox, kind: Kind, job_id: str, *, after: str) -> None:
         self._keys = LaneKeys(kind)
         self._job_id = job_id
         self._outbox = outbox
-        self._line = Line(redis)
+        self._line = servers.line(self._keys.control)
         self._last = after
         self._progress: bytes | None = None
         self._tracked = False

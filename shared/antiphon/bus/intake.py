@@ -15,10 +15,10 @@ from antiphon.bus.tasks import end
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from redis.asyncio import Redis
-
     from antiphon.bus.attempts import Held
     from antiphon.bus.scripts import Scripts
+    from antiphon.bus.servers import Servers
+    from antiphon.telemetry.health import Pulse
 
 _BULK = 2
 """Index of the least urgent stream."""
@@ -36,7 +36,7 @@ class Intake:
     def __init__(
         self,
         *,
-        redis: Redis,
+        servers: Servers,
         scripts: Scripts,
         keys: LaneKeys,
         consumer: str,
@@ -44,6 +44,7 @@ class Intake:
         held: Held,
         begin: Callable[[Delivery], None],
         release: Callable[[Sequence[Delivery]], Awaitable[None]],
+        pulse: Pulse,
     ) -> None:
         self.taking = asyncio.Lock()
         """Who fills slots, one at a time: what dead peers held comes another way."""
@@ -55,8 +56,9 @@ class Intake:
         self._held = held
         self._begin = begin
         self._release = release
+        self._pulse = pulse
         self._most_bulk = slots - max(1, slots // 4) if slots > 1 else 1
-        self._line, self._second_line = Line(redis), Line(redis)
+        self._line, self._second_line = (servers.line(keys.control) for _ in range(2))
         self._beside: asyncio.Task[bool] | None = None
 
     async def read(self) -> None:
@@ -66,9 +68,13 @@ class Intake:
         while True:
             if len(self._held) >= self._slots:
                 self.freed.clear()
+                # A job may take hours.
+                self._pulse.rest()
                 await self.freed.wait()
                 more = True
-            elif more:
+                continue
+            self._pulse.turn()
+            if more:
                 rounds += 1
                 more = await self._take("321" if rounds % _BULK_FIRST_EVERY == 0 else "123")
             elif self.bulk_room() > 0:

@@ -15,16 +15,14 @@ from antiphon.bus.attempts import Held
 from antiphon.bus.connection import BLOCK_MS, TRANSIENT, newest_id, pairs_of
 from antiphon.bus.deliveries import Delivery, Pace
 from antiphon.bus.keys import GROUP, LaneKeys
-from antiphon.bus.line import Line
 from antiphon.bus.work import LeaseLost, cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from redis.asyncio import Redis
-
     from antiphon.bus.clock import ServerClock
     from antiphon.bus.scripts import Scripts
+    from antiphon.bus.servers import Servers
     from antiphon.settings import BusSettings
 
 logger = logging.getLogger(__name__)
@@ -46,7 +44,7 @@ class Keeper:
     def __init__(
         self,
         *,
-        redis: Redis,
+        servers: Servers,
         scripts: Scripts,
         keys: LaneKeys,
         settings: BusSettings,
@@ -59,8 +57,7 @@ class Keeper:
         clock: ServerClock,
         bulk_room: Callable[[], int],
     ) -> None:
-        self._redis = redis
-        self.line = Line(redis)
+        self.line = servers.line(keys.control)
         self._scripts = scripts
         self._keys = keys
         self._settings = settings
@@ -92,7 +89,9 @@ class Keeper:
         keys = (*self._keys.streams, self._keys.cancelled)
         lost, stopped = await self._scripts.run("renew", keys, GROUP, self._consumer, *args)
         for place, (_, job) in enumerate(jobs):
-            if place in lost and not job.task.done():
+            # One that has just been settled is not ours any more either; whose it was the settlement has told.
+            settling = job.work is not None and job.work.settling
+            if place in lost and not settling and not job.task.done():
                 logger.warning("a lease was lost", extra={"lane": self._keys.kind, "job": job.job_id})
                 job.stop(LeaseLost("a peer has taken the job over"))
             elif place in stopped:
@@ -128,7 +127,7 @@ class Keeper:
     async def _let_the_living_renew(self, lease_s: float) -> None:
         """Wait when the server is back after an absence in which leases have run out though their holders live."""
         if self._away_since_s is not None:
-            await self._scripts.outbox.call("PING")
+            await self._scripts.outbox.call_at(self._keys.workers, "PING")
             if time.monotonic() - self._away_since_s > lease_s / 2:
                 await asyncio.sleep(lease_s / 2)
             self._away_since_s = None
@@ -170,7 +169,7 @@ class Keeper:
     async def listen(self) -> None:
         """Follow the control stream: what is missed while the server is away, renewal and reclaim find out later."""
         if self._heard is None:
-            self._heard = await newest_id(self._redis, self._keys.control)
+            self._heard = await newest_id(self._scripts.outbox, self._keys.control)
         for _, entries in await self.line.read("XREAD", "BLOCK", BLOCK_MS, "STREAMS", self._keys.control, self._heard):
             for entry, fields in entries:
                 self._heard = entry

@@ -148,3 +148,27 @@ class SessionKeys:
 def session_wake(name: str) -> str:
     """Return the stream by which a process interrupts its own read of live sessions, with a TTL."""
     return f"wake:{{realtime}}:{name}"
+
+
+@dataclass(frozen=True)
+class AllowanceKeys:
+    """The keys of one account, whose limits are shared by all who act for it; each with a TTL."""
+
+    account: str
+
+    @property
+    def level(self) -> str:
+        """Hash of the moments at which all requests, and all audio, will be there again."""
+        return self._name("level")
+
+    @property
+    def running(self) -> str:
+        """Sorted set of requests that run, scored by the millisecond until which they count as running."""
+        return self._name("running")
+
+    def charged(self, job_id: str) -> str:
+        """Mark of a job whose audio has been counted."""
+        return self._name(f"charged:{job_id}")
+
+    def _name(self, part: str) -> str:
+        return f"limits:{{{self.account}}}:{part}"

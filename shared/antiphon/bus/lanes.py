@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 from redis.exceptions import RedisError, ResponseError
 
-from antiphon.bus.connection import pairs_of, unavailable
+from antiphon.bus.connection import pairs_of, rows_of, scored_of, unavailable
 from antiphon.bus.keys import GROUP, LaneKeys
 from antiphon.bus.pace import reports_of
 from antiphon.bus.wire import salvage_id, unpack
@@ -17,9 +17,7 @@ from antiphon.schemas import PRIORITIES, Kind, Priority
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from redis.asyncio import Redis
-
-    from antiphon.bus.scripts import Scripts
+    from antiphon.bus.outbox import Outbox
 
 ALIVE_MS = 10_000
 """Age of the report of a worker that counts as living."""
@@ -83,9 +81,8 @@ class JobView:
 class Lanes:
     """Looks at lanes without touching them. Every method raises `Unavailable` when the bus is away."""
 
-    def __init__(self, redis: Redis, scripts: Scripts) -> None:
-        self._redis = redis
-        self._scripts = scripts
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
 
     async def view(self, kind: Kind) -> LaneView:
         """Return the state of one lane."""
@@ -116,19 +113,19 @@ class Lanes:
             group = await self._group(keys.jobs(priority))
             if group is None:
                 # Nobody has worked here yet: all of it waits.
-                backlog[priority] = await self._redis.xlen(keys.jobs(priority))
+                backlog[priority] = await self._outbox.call("XLEN", keys.jobs(priority))
                 start = "-"
             else:
                 backlog[priority] = group.get("lag") or 0
                 pending += group["pending"]
                 start = f"({group['last-delivered-id'].decode()}"
             if backlog[priority]:
-                first: Any = await self._scripts.outbox.call("XRANGE", keys.jobs(priority), start, "+", "COUNT", 1)
+                first: Any = await self._outbox.call("XRANGE", keys.jobs(priority), start, "+", "COUNT", 1)
                 if first:
                     entered_ms = int(first[0][0].split(b"-")[0])
                     oldest_ms = entered_ms if oldest_ms is None else min(oldest_ms, entered_ms)
-        now_ms = await self._now_ms()
-        reports = reports_of(await self._scripts.outbox.call("HGETALL", keys.workers)).values()
+        now_ms = await self._now_ms(keys)
+        reports = reports_of(await self._outbox.call("HGETALL", keys.workers)).values()
         living = [report for report in reports if now_ms - report.seen_ms < ALIVE_MS]
         return LaneView(
             kind=keys.kind,
@@ -138,8 +135,8 @@ class Lanes:
             rate=sum(report.rate for report in living),
             backlog=backlog,
             pending=pending,
-            delayed=await self._redis.zcard(keys.delayed),
-            dead=await self._redis.xlen(keys.dead),
+            delayed=await self._outbox.call("ZCARD", keys.delayed),
+            dead=await self._outbox.call("XLEN", keys.dead),
             oldest_s=None if oldest_ms is None else max(0.0, (now_ms - oldest_ms) / 1000),
         )
 
@@ -148,10 +145,10 @@ class Lanes:
         group = await self._group(stream)
         delivered = group["last-delivered-id"] if group else b"0-0"
         held = await self._held(stream) if group else {}
-        now_ms = await self._now_ms()
+        now_ms = await self._now_ms(keys)
         start = "-"
         while True:
-            page: Any = await self._scripts.outbox.call("XRANGE", stream, start, "+", "COUNT", _PAGE)
+            page: Any = await self._outbox.call("XRANGE", stream, start, "+", "COUNT", _PAGE)
             for entry, flat in page:
                 waits = _place(entry) > _place(delivered)
                 # What was delivered and is held by nobody has ended; the stream is trimmed a little later.
@@ -176,9 +173,9 @@ class Lanes:
     async def _delayed(self, keys: LaneKeys, limit: int) -> AsyncIterator[JobView]:
         if limit <= 0:
             return
-        now_ms = await self._now_ms()
-        rows: Any = await self._redis.zrange(keys.delayed, 0, limit - 1, withscores=True)
-        for member, due_ms in rows:
+        now_ms = await self._now_ms(keys)
+        rows = await self._outbox.call("ZRANGE", keys.delayed, 0, limit - 1, "WITHSCORES")
+        for member, due_ms in scored_of(rows):
             index, *flat = unpack(member)
             fields = pairs_of([part for part in flat if isinstance(part, bytes)])
             yield _job_view(
@@ -194,18 +191,18 @@ class Lanes:
 
     async def _group(self, stream: str) -> dict[str, Any] | None:
         try:
-            groups: list[dict[str, Any]] = await self._redis.xinfo_groups(stream)
+            groups = rows_of(await self._outbox.call("XINFO", "GROUPS", stream))
         except ResponseError:
             return None
         return next((group for group in groups if group["name"] == GROUP.encode()), None)
 
     async def _held(self, stream: str) -> dict[bytes, tuple[str, int]]:
-        rows: Any = await self._scripts.outbox.call("XPENDING", stream, GROUP, "-", "+", 10_000)
+        rows: Any = await self._outbox.call("XPENDING", stream, GROUP, "-", "+", 10_000)
         return {entry: (consumer.decode(), deliveries) for entry, consumer, _, deliveries in rows}
 
-    async def _now_ms(self) -> int:
-        seconds, micros = await self._redis.time()
-        return int(seconds * 1000 + micros // 1000)
+    async def _now_ms(self, keys: LaneKeys) -> int:
+        seconds, micros = await self._outbox.call_at(keys.workers, "TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
 
 
 def _job_view(

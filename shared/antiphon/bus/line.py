@@ -19,23 +19,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redis.asyncio import Redis
+    from redis.asyncio.connection import AbstractConnection
 
     from antiphon.bus.connection import Entries
 
 Argument = str | bytes | int | float
 
-_TIMEOUT_S = 8.0
+TIMEOUT_S = 8.0
 """For one round trip, blocking reads included: it tells a dead peer from a quiet lane."""
 
 
 class Line:
-    """Sends commands to the server of a client, many to a round trip. One task at a time may use it."""
+    """Sends commands to a server, many to a round trip. One task at a time may use it."""
 
-    def __init__(self, redis: Redis, *, timeout_s: float = _TIMEOUT_S) -> None:
-        pool = redis.connection_pool
-        # The time limit is set here, once for all commands of a round trip, instead of anew for each.
-        self._connection = pool.connection_class(**{**pool.connection_kwargs, "socket_timeout": None})
-        self._timeout_s = timeout_s
+    def __init__(self, connection: AbstractConnection, *, timeout_s: float | None = None) -> None:
+        self._connection = connection
+        self._timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
 
     async def exchange(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
         """Send commands and return a reply for each; one that was refused is a `redis.ResponseError` in its place.
@@ -75,6 +74,13 @@ class Line:
             return await self._connection.read_response()
         except ResponseError as error:
             return error
+
+
+def line_over(redis: Redis, *, timeout_s: float | None = None) -> Line:
+    """Return a line to the server of a client, over a connection of its own."""
+    pool = redis.connection_pool
+    # The time limit is the line's, once for all commands of a round trip, instead of anew for each.
+    return Line(pool.connection_class(**{**pool.connection_kwargs, "socket_timeout": None}), timeout_s=timeout_s)
 
 
 def entries_of(reply: Any) -> list[tuple[bytes, Entries]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,10 @@ from hiredis import pack_command
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
 
-from antiphon.bus.line import Argument, Line
+from antiphon.bus.absence import Absence
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
+    from antiphon.bus.line import Argument, Line
 
 _BATCH = 256
 """Commands in one round trip; bounds the memory of a flush."""
@@ -29,15 +30,49 @@ class _Queued:
     """For replicas to have all that went before it."""
 
 
-class Outbox:
-    """Sends commands over one connection at a time, many to a round trip.
+class Outbox(ABC):
+    """Sends commands, many to a round trip, those of one key in the order in which they were called.
 
-    `async with` owns the task that sends; leaving waits for what was called.
+    `async with` owns the tasks that send; leaving waits for what was called.
     """
 
-    def __init__(self, redis: Redis, scripts: dict[str, str]) -> None:
+    absence: Absence
+    """How long the servers have not answered."""
+
+    @abstractmethod
+    async def __aenter__(self) -> Outbox: ...
+
+    @abstractmethod
+    async def __aexit__(self, *_: object) -> None: ...
+
+    @abstractmethod
+    def call(self, *command: Argument) -> asyncio.Future[Any]:
+        """Queue a command on a key; the future gives its reply or raises `redis.RedisError` or `OSError`."""
+
+    @abstractmethod
+    def call_at(self, key: str | bytes, *command: Argument) -> asyncio.Future[Any]:
+        """Queue a command that names no key, for the server that has this one, behind what was called for it."""
+
+    @abstractmethod
+    async def everywhere(self, *command: Argument) -> list[Any]:
+        """Return the reply of every server that has keys. Raises as the future of `call` does."""
+
+    @abstractmethod
+    async def check(self) -> None:
+        """Raise as the future of `call` does unless all keys can be read and written."""
+
+    def send(self, *command: Argument) -> None:
+        """Queue a command whose reply nobody needs."""
+        self.call(*command).add_done_callback(_forget)
+
+
+class LineOutbox(Outbox):
+    """Sends to one server, over one connection."""
+
+    def __init__(self, line: Line, scripts: dict[str, str]) -> None:
         """`scripts` maps SHA-1 to source: what to load when the server does not know a script."""
-        self._line = Line(redis)
+        self.absence = Absence()
+        self._line = line
         self._scripts = scripts
         self._waiting: list[_Queued] = []
         self._wake = asyncio.Event()
@@ -45,7 +80,7 @@ class Outbox:
         self._closing = False
         self._closed = False
 
-    async def __aenter__(self) -> Outbox:
+    async def __aenter__(self) -> LineOutbox:
         self._task = asyncio.create_task(self._run(), name="outbox")
         return self
 
@@ -57,7 +92,7 @@ class Outbox:
         await self._line.close()
 
     def call(self, *command: Argument) -> asyncio.Future[Any]:
-        """Queue a command; the future gives its reply or raises `redis.RedisError` or `OSError`."""
+        """Queue a command."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._closed:
             future.set_exception(RedisConnectionError("the bus is closed"))
@@ -72,9 +107,17 @@ class Outbox:
         self._wake.set()
         return future
 
-    def send(self, *command: Argument) -> None:
-        """Queue a command whose reply nobody needs."""
-        self.call(*command).add_done_callback(_forget)
+    def call_at(self, key: str | bytes, *command: Argument) -> asyncio.Future[Any]:
+        """Queue a command: there is one server, whatever the key."""
+        return self.call(*command)
+
+    async def everywhere(self, *command: Argument) -> list[Any]:
+        """Return the one reply."""
+        return [await self.call(*command)]
+
+    async def check(self) -> None:
+        """Ask for a sign of life."""
+        await self.call("PING")
 
     async def _run(self) -> None:
         while True:
@@ -90,7 +133,9 @@ class Outbox:
     async def _flush(self, batch: list[_Queued]) -> None:
         try:
             replies = await self._exchange(batch)
+            self.absence.over()
         except Exception as error:
+            self.absence.note(error)
             # Whatever went wrong belongs to the callers: they know whether a command may be repeated.
             replies = [error] * len(batch)
         for queued, reply in zip(batch, replies, strict=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from redis.exceptions import RedisError
 
-from antiphon.bus.connection import hash_of, unavailable
+from antiphon.bus.connection import hash_of, scored_of, unavailable
 from antiphon.bus.keys import LaneKeys
 from antiphon.schemas import JOB_SCHEMAS, JobRecord, JobRequest, Kind, Outcome, Progress, State
 
@@ -160,8 +160,7 @@ def _between(place: tuple[int, str], oldest: _Bound, newest: _Bound) -> bool:
 
 def _scored(flat: list[Any]) -> list[tuple[str, int]]:
     """Return members with scores, which come in pairs under RESP3 and one after the other under RESP2."""
-    pairs = flat if flat and isinstance(flat[0], list | tuple) else list(zip(flat[::2], flat[1::2], strict=True))
-    return [(member.decode(), int(float(score))) for member, score in pairs]
+    return [(member.decode(), int(score)) for member, score in scored_of(flat)]
 
 
 def _record(kind: Kind, fields: dict[bytes, bytes]) -> JobRecord:

@@ -17,12 +17,12 @@ from antiphon.bus.keys import GROUP, LaneKeys
 from antiphon.bus.policy import RetryPolicy
 from antiphon.bus.subscriber import LeasedSubscriber
 from antiphon.schemas import Job, Kind, Schema
+from antiphon.telemetry.health import Health
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
     from antiphon.bus.attempts import Attempt
     from antiphon.bus.scripts import Scripts
+    from antiphon.bus.servers import Servers
     from antiphon.bus.settlement import Settled
     from antiphon.bus.work import Handler
     from antiphon.settings import BusSettings
@@ -36,7 +36,7 @@ def subscribe(
     schema: type[JobT],
     handler: Handler[JobT],
     *,
-    redis: Redis,
+    servers: Servers,
     scripts: Scripts,
     settings: BusSettings,
     consumer: str,
@@ -44,6 +44,7 @@ def subscribe(
     clock: ServerClock | None = None,
     retry: RetryPolicy | None = None,
     settled: Settled | None = None,
+    health: Health | None = None,
 ) -> LeasedSubscriber[JobT]:
     """Register `handler` for a lane on a FastStream broker; it starts and stops with the broker."""
     keys = LaneKeys(kind)
@@ -63,9 +64,10 @@ def subscribe(
     )
     subscriber: LeasedSubscriber[JobT] = LeasedSubscriber(config, specification, calls)
     subscriber.kind, subscriber.keys, subscriber.consumer = kind, keys, consumer
-    subscriber.concurrency, subscriber.redis, subscriber.scripts = concurrency, redis, scripts
+    subscriber.concurrency, subscriber.servers, subscriber.scripts = concurrency, servers, scripts
     subscriber.settings, subscriber.schema_of_job = settings, schema
     subscriber.clock, subscriber.settled = clock or ServerClock(), settled
+    subscriber.health = health or Health()
     subscriber.retry = retry or RetryPolicy(settings.max_attempts, settings.backoff, settings.max_backoff)
     Registrator.subscriber(broker, subscriber)
     subscriber.add_call(parser_=_parse, decoder_=_decode, dependencies_=())

@@ -36,6 +36,10 @@ class Registry:
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
 
+    def note(self, owner: str, entry_id: str, data: bytes) -> None:
+        """Keep or replace an entry that may as well get lost, without waiting for it."""
+        self.outbox.send("HSET", self._key(owner), entry_id, data)
+
     async def get(self, owner: str, entry_id: str) -> bytes | None:
         """Return an entry."""
         try:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from redis.exceptions import RedisError, ResponseError
 
 from antiphon.bus.connection import BLOCK_MS, TRANSIENT
-from antiphon.bus.line import Line
 from antiphon.schemas import EventKind
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
     from antiphon.bus.keys import LaneKeys
     from antiphon.bus.outbox import Outbox
+    from antiphon.bus.servers import Servers
+    from antiphon.telemetry.health import Pulse
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +55,10 @@ class Follower:
 class ReplyReader:
     """Reads the reply stream of this process on one lane, and the outputs that are followed."""
 
-    def __init__(self, redis: Redis, outbox: Outbox, keys: LaneKeys, name: str) -> None:
+    def __init__(self, servers: Servers, outbox: Outbox, keys: LaneKeys, name: str, *, pulse: Pulse) -> None:
         self.name = name
-        self._line = Line(redis)
+        self._pulse = pulse
+        self._line = servers.line(keys.control)
         self._outbox = outbox
         self._keys = keys
         self._stream = keys.replies(name).encode()
@@ -114,11 +114,12 @@ class ReplyReader:
         """Read until cancelled; go on from the last entry when the server comes back."""
         pause = 0.05
         while True:
+            self._pulse.turn()
             try:
                 await self._step()
                 pause = 0.05
             except (*TRANSIENT, ResponseError) as error:
-                logger.warning("replies cannot be read", extra={"cause": type(error).__name__})
+                self._outbox.absence.note(error)
                 await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311
                 pause = min(pause * 2, 1.0)
             except Exception:
@@ -127,6 +128,7 @@ class ReplyReader:
 
     async def close(self) -> None:
         """Delete the reply stream: nobody else reads it."""
+        self._pulse.rest()
         try:
             await self._outbox.call("DEL", self._stream)
         except (RedisError, OSError):

@@ -12,16 +12,14 @@ from redis.exceptions import RedisError, ResponseError
 
 from antiphon.bus.connection import BLOCK_MS, TRANSIENT, pairs_of, unavailable
 from antiphon.bus.keys import LaneKeys
-from antiphon.bus.line import Line
 from antiphon.bus.tasks import end
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import timedelta
 
-    from redis.asyncio import Redis
-
     from antiphon.bus.scripts import Scripts
+    from antiphon.bus.servers import Servers
     from antiphon.schemas import Kind
 
 logger = logging.getLogger(__name__)
@@ -51,7 +49,7 @@ class ResultsReader:
 
     def __init__(
         self,
-        redis: Redis,
+        servers: Servers,
         scripts: Scripts,
         kind: Kind,
         name: str,
@@ -64,7 +62,7 @@ class ResultsReader:
         keys = LaneKeys(kind)
         self._stream = keys.replies(name)
         self._cancelled = keys.cancelled
-        self._line = Line(redis)
+        self._line = servers.line(self._stream)
         self._scripts = scripts
         self._group = group
         self._consumer = consumer

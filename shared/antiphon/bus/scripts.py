@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 _NAMES = (
     "admit",
+    "allow",
     "append",
     "beat",
     "cancel",
+    "charge",
     "commit",
     "enter",
     "fill",
@@ -26,6 +28,7 @@ _NAMES = (
     "join",
     "leave",
     "note",
+    "occupy",
     "part",
     "reclaim",
     "release",
@@ -44,7 +47,7 @@ def _read(name: str) -> str:
     return resources.files("antiphon.bus").joinpath("lua", f"{name}.lua").read_text()
 
 
-_SHARED = {"admit": ("waiting", "place"), "fill": ("waiting",)}
+_SHARED = {"admit": ("waiting", "place"), "allow": ("level",), "charge": ("level",), "fill": ("waiting",)}
 """Functions that stand before a script which calls them."""
 
 _SOURCES = {name: "".join(map(_read, (*_SHARED.get(name, ()), name))) for name in _NAMES}

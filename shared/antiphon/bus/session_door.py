@@ -22,10 +22,10 @@ from antiphon.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis.asyncio import Redis
-
     from antiphon.bus.scripts import Scripts
+    from antiphon.bus.servers import Servers
     from antiphon.bus.sessions import InputKind, OutputKind
+    from antiphon.telemetry.health import Pulse
 
 _MOST_ON_THE_WAY = 64
 _MOST_BYTES_ON_THE_WAY = 1024 * 1024
@@ -51,18 +51,28 @@ _KINDS: dict[bytes, OutputKind] = {b"event": "event", b"close": "close"}
 class SessionDoor:
     """The sessions whose clients are at this process. `async with Bus.session_door()` makes one."""
 
-    def __init__(self, redis: Redis, scripts: Scripts, name: str, *, refresh_s: float, longest_pause_s: float) -> None:
+    def __init__(
+        self,
+        servers: Servers,
+        scripts: Scripts,
+        name: str,
+        *,
+        refresh_s: float,
+        longest_pause_s: float,
+        pulse: Pulse,
+    ) -> None:
         self._scripts = scripts
         self._lines: set[SessionLine] = set()
-        self._writer = SessionWriter(redis, longest_pause_s=longest_pause_s)
+        self._writer = SessionWriter(servers, longest_pause_s=longest_pause_s)
         self._reader: SessionReader[SessionOutput] = SessionReader(
-            redis,
+            servers,
             scripts.outbox,
             wake=session_wake(f"{name}-door"),
             decode=_decode,
             tend=self._refresh,
             tend_every_s=refresh_s,
             longest_pause_s=longest_pause_s,
+            pulse=pulse,
         )
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -18,12 +18,12 @@ from antiphon.bus.tasks import end
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from redis.asyncio import Redis
-
     from antiphon.bus.line import Argument
     from antiphon.bus.scripts import Scripts
+    from antiphon.bus.servers import Servers
     from antiphon.bus.session_reading import Channel
     from antiphon.bus.sessions import InputKind, SessionOutput
+    from antiphon.telemetry.health import Pulse
 
 logger = logging.getLogger(__name__)
 
@@ -40,19 +40,29 @@ _DOOR_GONE = b"the door is gone"
 class SessionHost:
     """The sessions that this process holds. `async with Bus.session_host()` makes one."""
 
-    def __init__(self, redis: Redis, scripts: Scripts, name: str, *, refresh_s: float, longest_pause_s: float) -> None:
+    def __init__(
+        self,
+        servers: Servers,
+        scripts: Scripts,
+        name: str,
+        *,
+        refresh_s: float,
+        longest_pause_s: float,
+        pulse: Pulse,
+    ) -> None:
         self._scripts = scripts
         self._refresh_s = refresh_s
         self._refreshed_s = time.monotonic()
         self._held: set[HeldSession] = set()
         self._reader: SessionReader[SessionInput] = SessionReader(
-            redis,
+            servers,
             scripts.outbox,
             wake=session_wake(f"{name}-host"),
             decode=_decode,
             tend=self._refresh,
             tend_every_s=refresh_s,
             longest_pause_s=longest_pause_s,
+            pulse=pulse,
         )
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -12,14 +12,13 @@ from redis.exceptions import RedisError, ResponseError
 
 from antiphon.bus.connection import BLOCK_MS, TRANSIENT, unavailable
 from antiphon.bus.insisting import PATIENCE_S
-from antiphon.bus.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from redis.asyncio import Redis
-
     from antiphon.bus.outbox import Outbox
+    from antiphon.bus.servers import Servers
+    from antiphon.telemetry.health import Pulse
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +96,7 @@ class SessionReader(Generic[EntryT]):
 
     def __init__(
         self,
-        redis: Redis,
+        servers: Servers,
         outbox: Outbox,
         *,
         wake: str,
@@ -105,9 +104,10 @@ class SessionReader(Generic[EntryT]):
         tend: Callable[[], Awaitable[None]],
         tend_every_s: float,
         longest_pause_s: float,
+        pulse: Pulse,
     ) -> None:
         """`wake` is a stream of this reader's own; `tend` is run now and then while the server is there."""
-        self._line = Line(redis)
+        self._line = servers.line(wake)
         self._outbox = outbox
         self._wake = wake.encode()
         self._heard = b"0-0"
@@ -117,6 +117,7 @@ class SessionReader(Generic[EntryT]):
         self._tend = tend
         self._tend_every_s = tend_every_s
         self._longest_pause_s = longest_pause_s
+        self._pulse = pulse
         self._channels: dict[bytes, Channel[EntryT]] = {}
         self._wanted: dict[bytes, Channel[EntryT]] | None = None
         self._failed = False
@@ -145,6 +146,7 @@ class SessionReader(Generic[EntryT]):
         pause_s = 0.02
         reached_s = tended_s = time.monotonic()
         while True:
+            self._pulse.turn()
             try:
                 await self._step()
                 reached_s = time.monotonic()
@@ -155,7 +157,7 @@ class SessionReader(Generic[EntryT]):
                     await self._tend()
                     tended_s = time.monotonic()
             except (*TRANSIENT, ResponseError) as error:
-                logger.warning("live sessions cannot be read", extra={"cause": type(error).__name__})
+                self._outbox.absence.note(error)
                 if time.monotonic() - reached_s > PATIENCE_S:
                     self._fail(unavailable(error))
                 await asyncio.sleep(pause_s * (0.5 + random.random()))  # noqa: S311
@@ -167,6 +169,7 @@ class SessionReader(Generic[EntryT]):
 
     async def close(self) -> None:
         """Delete the stream of messages to itself."""
+        self._pulse.rest()
         try:
             await self._outbox.call("UNLINK", self._wake)
         except (RedisError, OSError):

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from antiphon.bus.connection import TRANSIENT
 from antiphon.bus.insisting import PATIENCE_S
-from antiphon.bus.line import Line
+from antiphon.bus.keys import LaneKeys
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
+    from antiphon.bus.servers import Servers
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +42,10 @@ class Writer(Protocol):
 class SessionWriter:
     """Sends commands that may be repeated, many to a round trip, strictly in order."""
 
-    def __init__(self, redis: Redis, *, longest_pause_s: float) -> None:
+    def __init__(self, servers: Servers, *, longest_pause_s: float) -> None:
         self.writers = 0
         """How many have something written now and then."""
-        self._line = Line(redis)
+        self._line = servers.line(LaneKeys("realtime").control)
         self._longest_pause_s = longest_pause_s
         self._waiting: list[tuple[bytes, Writer]] = []
         self._wake = asyncio.Event()

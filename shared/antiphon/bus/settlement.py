@@ -13,6 +13,7 @@ import orjson
 from pydantic import ValidationError
 from redis.exceptions import ResponseError
 
+from antiphon.bus.allowances import Allowances, audio_seconds_of
 from antiphon.bus.announcements import batch_ended, job_ended
 from antiphon.bus.connection import TRANSIENT
 from antiphon.bus.keys import GROUP, LaneKeys
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from antiphon.bus.attempts import Attempt
     from antiphon.bus.deliveries import Delivery
+    from antiphon.bus.figures import Figures
     from antiphon.bus.policy import RetryPolicy
     from antiphon.bus.scripts import Scripts
     from antiphon.settings import BusSettings
@@ -50,6 +52,7 @@ class Settler:
         *,
         retry: RetryPolicy,
         settled: Settled | None,
+        figures: Figures,
     ) -> None:
         self._scripts = scripts
         self._keys = keys
@@ -57,6 +60,7 @@ class Settler:
         self._consumer = consumer
         self._policy = retry
         self._settled = settled
+        self._figures = figures
 
     async def end(
         self,
@@ -68,6 +72,7 @@ class Settler:
         dead: bytes = b"",
     ) -> None:
         """Make a job's outcome visible and acknowledge the delivery."""
+        at.work.settling = True
         finished_ms = now_ms()
         outcome: dict[str, Any] = {
             "id": at.job.id,
@@ -82,6 +87,9 @@ class Settler:
         if error is not None:
             outcome["error"] = error.model_dump()
         job = at.job
+        if job.meter is not None and status == "completed":
+            # Before it is settled: who is told of the result is told what is left then.
+            Allowances(self._scripts).charge_job(job.meter, job.id, audio_seconds_of(result or {}))
         first = await self._settle(
             at.delivery,
             job_id=job.id,
@@ -96,7 +104,7 @@ class Settler:
             finished_ms=finished_ms,
             tracked=job.tracked,
             parent=job.parent,
-            batch_event=batch_ended(job, now_ms=finished_ms) if job.parent else b"",
+            batch_event=batch_ended(at, now_ms=finished_ms) if job.parent else b"",
             # Who has lost the lease may still bring the result, but not fail the job of the peer that works on it now,
             # nor close an output that the peer is writing.
             ours=status != "completed" or job.stream,
@@ -111,7 +119,8 @@ class Settler:
         """Put a failed attempt aside for another one, or end the job as failed."""
         if error.retryable and not final and not self._policy.exhausted(at.number):
             delay_ms = self._policy.delay_ms(at.number, jitter=random.random(), asked_s=error.retry_after_s)  # noqa: S311
-            await self._put_aside(at, attempt=at.number, delay_ms=delay_ms)
+            ended = await self._put_aside(at, attempt=at.number, delay_ms=delay_ms)
+            self._figures.attempt_ended("retried" if ended else "lost")
             return
         # A caller's own mistake is an answer, not a letter for the operator to replay.
         dead = b"" if error.http_status < 500 else self._letter(at.delivery, at.job.id, error.message, at.number)
@@ -120,17 +129,21 @@ class Settler:
     async def postpone(self, at: Attempt[Any], *, delay_s: float | None = None) -> None:
         """Put a job aside without counting an attempt: another copy runs, or it is not the time for it."""
         delay_ms = int(1000 * (self._settings.lease.total_seconds() / 2 if delay_s is None else delay_s))
-        await self._put_aside(at, attempt=at.number - 1, delay_ms=delay_ms)
+        ended = await self._put_aside(at, attempt=at.number - 1, delay_ms=delay_ms)
+        self._figures.attempt_ended("postponed" if ended else "lost")
 
-    async def _put_aside(self, at: Attempt[Any], *, attempt: int, delay_ms: int) -> None:
+    async def _put_aside(self, at: Attempt[Any], *, attempt: int, delay_ms: int) -> bool:
+        at.work.settling = True
         # The id goes with it: one that was made from the entry must outlive the entry.
         fields = flatten(at.delivery.fields, attempt=attempt, id=at.job.id)
         member = pack([at.delivery.lane + 1, *fields])
         keys = (self._keys.streams[at.delivery.lane], self._keys.delayed, self._keys.fence(at.job.id))
         entry, pen = at.delivery.entry, pen_of(at.delivery)
         at.work.rest()
-        await self._insist(
-            lambda: self._scripts.run("retry", keys, GROUP, self._consumer, entry, delay_ms, member, pen)
+        return bool(
+            await self._insist(
+                lambda: self._scripts.run("retry", keys, GROUP, self._consumer, entry, delay_ms, member, pen)
+            )
         )
 
     async def bury_malformed(self, delivery: Delivery, error: Exception) -> None:
@@ -218,7 +231,14 @@ class Settler:
                 batch_event=batch_event,
             )
         )
-        return bool(verdict == 1)
+        first = bool(verdict == 1)
+        if not attempts:
+            self._figures.attempt_ended("malformed")
+        else:
+            self._figures.attempt_ended("settled" if verdict else "lost")
+        if first:
+            self._figures.job_ended(status, dead=bool(dead))
+        return first
 
     async def _insist(self, settle: Callable[[], Awaitable[Any]]) -> Any:
         """Repeat a script while the server is away. Harmless: it acts only on a delivery that has not ended."""
@@ -238,14 +258,16 @@ class Settler:
 
     async def hand_back(self, at: Attempt[Any]) -> None:
         """Let any peer go on with a job that was interrupted."""
+        at.work.settling = True
         begun = not isinstance(at.work.reason, Draining)
         await self._insist(lambda: self.release([at.delivery], begun=begun))
+        self._figures.attempt_ended("handed_back")
 
     async def leave(self) -> None:
         """Hand back all that this consumer still holds, and strike it off. Raises `redis.RedisError` or `OSError`."""
         names = (*self._keys.streams, self._keys.control, self._keys.workers)
         # A server that has answered has seen the end of the reads that were cut off: it gives them nothing more.
-        await self._scripts.outbox.call("PING")
+        await self._scripts.outbox.call_at(self._keys.workers, "PING")
         await self._scripts.run("leave", names, GROUP, self._consumer)
 
     async def release(self, deliveries: Sequence[Delivery], *, begun: bool = False) -> None:

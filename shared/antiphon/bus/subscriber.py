@@ -21,6 +21,7 @@ from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 from antiphon.bus.attempts import Attempt, Held, Running
 from antiphon.bus.connection import TRANSIENT
 from antiphon.bus.deliveries import Delivery, Pace
+from antiphon.bus.figures import Figures
 from antiphon.bus.intake import Intake
 from antiphon.bus.keeping import Keeper
 from antiphon.bus.keys import GROUP, LaneKeys
@@ -32,20 +33,21 @@ from antiphon.bus.tasks import end
 from antiphon.bus.work import Busy, Draining, Ended, GivenUp, Interrupted, LeaseLost, Postponed, Work, cancelled
 from antiphon.errors import AntiphonError, Cancelled, DeadlineExceeded, Failure
 from antiphon.schemas import PRIORITIES, Job, Kind, Schema, now_ms
-from antiphon.telemetry import consumer_span, tracing_enabled
-from antiphon.telemetry.tracing import mark_failed
+from antiphon.telemetry import carrier_of, consumer_span, tracing_enabled
+from antiphon.telemetry.spans import mark_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from faststream.response import Response
-    from redis.asyncio import Redis
 
     from antiphon.bus.clock import ServerClock
     from antiphon.bus.policy import RetryPolicy
     from antiphon.bus.scripts import Scripts
+    from antiphon.bus.servers import Servers
     from antiphon.bus.settlement import Settled
     from antiphon.settings import BusSettings
+    from antiphon.telemetry.health import Health, Pulse
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,9 @@ _MAX_PAUSE_S = 1.0
 
 _AWAY = tuple(error for error in TRANSIENT if issubclass(error, RedisError))
 """What only the bus raises: an OSError may be the handler's own, a file or an upstream it has not found."""
+
+_TELL_AGAIN_S = 10.0
+"""Between two lines of the log about the same trouble."""
 
 _STOP_S = 5.0
 """How long interrupted handlers may take to let go."""
@@ -68,24 +73,34 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
     keys: LaneKeys
     consumer: str
     concurrency: int
-    redis: Redis
+    servers: Servers
     scripts: Scripts
     settings: BusSettings
     schema_of_job: type[JobT]
     clock: ServerClock
     retry: RetryPolicy
+    health: Health
     settled: Settled | None = None
     _started = False
+    _refused_s = float("-inf")
 
     async def start(self) -> None:
         """Create the groups, then begin to read. Raises `redis.RedisError` when the server is away."""
         self.held: Held = {}
+        self._figures = figures = Figures(self.kind, slots=self.concurrency, held=self.held)
         self._tracing = tracing_enabled()
         self._settler = Settler(
-            self.scripts, self.keys, self.settings, self.consumer, retry=self.retry, settled=self.settled
+            self.scripts,
+            self.keys,
+            self.settings,
+            self.consumer,
+            retry=self.retry,
+            settled=self.settled,
+            figures=figures,
         )
+        reading = self._pulse("read")
         self._intake = intake = Intake(
-            redis=self.redis,
+            servers=self.servers,
             scripts=self.scripts,
             keys=self.keys,
             consumer=self.consumer,
@@ -93,9 +108,10 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             held=self.held,
             begin=self._begin,
             release=self._settler.release,
+            pulse=reading,
         )
         self._keeper = keeper = Keeper(
-            redis=self.redis,
+            servers=self.servers,
             scripts=self.scripts,
             keys=self.keys,
             settings=self.settings,
@@ -104,7 +120,7 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             held=self.held,
             pace=Pace(),
             taking=intake.taking,
-            begin=self._begin,
+            begin=self._take_over,
             clock=self.clock,
             bulk_room=intake.bulk_room,
         )
@@ -116,8 +132,11 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
         self._post_start()
         await keeper.beat()
         keeping = (keeper.renew, keeper.tend, keeper.report, keeper.listen)
-        self._keepers = [asyncio.create_task(self._guard(step)) for step in keeping]
-        self._takers = [asyncio.create_task(self._guard(step)) for step in (intake.read, keeper.reclaim)]
+        self._keepers = [asyncio.create_task(self._guard(step, self._pulse(step.__name__))) for step in keeping]
+        self._takers = [
+            asyncio.create_task(self._guard(intake.read, reading)),
+            asyncio.create_task(self._guard(keeper.reclaim, self._pulse("reclaim"))),
+        ]
 
     async def stop(self) -> None:
         """Take no more, let jobs finish for the drain time, hand back the rest. Leases are renewed until the end."""
@@ -133,6 +152,7 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
                 job.stop(Draining("the worker is stopping"))
             await asyncio.wait([job.task for job in left], timeout=_STOP_S)
         await end(self._keepers)
+        self._figures.close()
         await super().stop()
         await self._keeper.line.close()
         try:
@@ -141,20 +161,31 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
         except (RedisError, OSError) as error:
             logger.warning("the server is away; what is held goes to peers when its lease ends", extra=_cause(error))
 
-    async def _guard(self, step: Callable[[], Awaitable[None]]) -> None:
+    def _pulse(self, loop: str) -> Pulse:
+        # Between two turns of some of them lies a part of a lease.
+        return self.health.loop(f"{self.kind} {loop}", pause_s=self.settings.lease.total_seconds())
+
+    async def _guard(self, step: Callable[[], Awaitable[None]], pulse: Pulse) -> None:
         """Repeat a step until cancelled; back off while the server is away or the group is gone."""
+        try:
+            await self._repeat(step, pulse)
+        finally:
+            pulse.rest()
+
+    async def _repeat(self, step: Callable[[], Awaitable[None]], pulse: Pulse) -> None:
         pause = 0.05
         # Who is back after a lease has lost it.
         longest = min(_MAX_PAUSE_S, self.settings.lease.total_seconds() / 4)
         while True:
+            pulse.turn()
             try:
                 await step()
                 pause = 0.05
                 continue
             except TRANSIENT as error:
-                logger.warning("the server is away", extra={"lane": self.kind, **_cause(error)})
+                self.scripts.outbox.absence.note(error)
             except ResponseError as error:
-                logger.warning("the server refused a command", extra={"lane": self.kind, **_cause(error)})
+                self._tell_refusal(error)
                 if "NOGROUP" in str(error):
                     await self._restore_groups()
             except Exception:
@@ -163,11 +194,18 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311
             pause = min(pause * 2, longest)
 
+    def _tell_refusal(self, error: ResponseError) -> None:
+        """Log it, but not at each try of each loop: a server that is full may stay so for hours."""
+        now_s = time.monotonic()
+        if now_s - self._refused_s >= _TELL_AGAIN_S:
+            self._refused_s = now_s
+            logger.warning("the server refused a command", extra={"lane": self.kind, **_cause(error)})
+
     async def _create_groups(self) -> None:
         for stream in self.keys.streams:
             try:
                 # At 0, not at the end: jobs that were put on the bus before the first worker are jobs too.
-                await self.redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
+                await self.scripts.outbox.call("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
             except ResponseError as error:
                 # A full server refuses the command itself, whether or not the group is there.
                 full = isinstance(error, OutOfMemoryError)
@@ -176,7 +214,7 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
 
     async def _has_group(self, stream: str) -> bool:
         try:
-            return bool(await self.redis.xinfo_groups(stream))
+            return bool(await self.scripts.outbox.call("XINFO", "GROUPS", stream))
         except ResponseError:
             return False
 
@@ -187,20 +225,31 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             logger.warning("the group cannot be created", extra={"lane": self.kind, "cause": type(error).__name__})
 
     def _begin(self, delivery: Delivery) -> None:
+        self._figures.job_taken(delivery, now_ms=self.clock.now_ms())
+        self._hold(delivery)
+
+    def _take_over(self, delivery: Delivery) -> None:
+        self._figures.job_taken_over()
+        self._hold(delivery)
+
+    def _hold(self, delivery: Delivery) -> None:
         key = (delivery.lane, delivery.entry)
         if key in self.held:
             return
         task = asyncio.create_task(self._run(delivery))
-        self.held[key] = Running(delivery, task)
-        self._keeper.pace.begin(time.monotonic())
+        now_s = time.monotonic()
+        self.held[key] = Running(delivery, task, began_s=now_s)
+        self._keeper.pace.begin(now_s)
         task.add_done_callback(lambda done: self._ended(key, done))
 
     def _ended(self, key: tuple[int, bytes], task: asyncio.Task[None]) -> None:
-        self.held.pop(key, None)
+        running, now_s = self.held.pop(key), time.monotonic()
         if not task.cancelled() and (error := task.exception()) is not None:
             # Nothing was settled: the lease runs out and somebody tries again.
             logger.error("a delivery was dropped", exc_info=error, extra={"lane": self.kind})
-        self._keeper.pace.end(time.monotonic(), idle=not self.held)
+            self._figures.attempt_ended("lost")
+        self._figures.attempt_lasted(now_s - running.began_s)
+        self._keeper.pace.end(now_s, idle=not self.held)
         self._intake.freed.set()
         self._keeper.free_slot()
 
@@ -214,10 +263,17 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             return
         attempt = envelope.attempt + delivery.deliveries
         ttl_s = int(self.settings.output_ttl.total_seconds())
+        running = self.held[(delivery.lane, delivery.entry)]
         output = None
         if job.stream:
             output = Output(
-                self.scripts, self.keys, job_id=job.id, delivery=delivery, consumer=self.consumer, ttl_s=ttl_s
+                self.scripts,
+                self.keys,
+                job_id=job.id,
+                delivery=delivery,
+                consumer=self.consumer,
+                ttl_s=ttl_s,
+                began=lambda: self._figures.output_began(time.monotonic() - running.began_s),
             )
         work = Work(
             job,
@@ -232,7 +288,6 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
         )
         if job.tracked or job.parent is not None:
             work.begin()
-        running = self.held[(delivery.lane, delivery.entry)]
         running.job_id, running.work = job.id, work
         attempted = Attempt(delivery, envelope, job, work, attempt, now_ms())
         try:
@@ -290,16 +345,20 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
         }
         if not self._tracing:
             return await self._pass_on(message)
-        carrier = {
-            name: value
-            for name, value in (("traceparent", at.envelope.traceparent), ("tracestate", at.envelope.tracestate))
-            if value
-        }
-        with consumer_span(self.kind, at.job.id, carrier=carrier, attempt=at.number) as span:
+        with consumer_span(
+            self.kind,
+            at.job.id,
+            carrier=carrier_of(at.envelope.traceparent, at.envelope.tracestate),
+            attempt=at.number,
+            group=GROUP,
+            again=at.envelope.replayed,
+        ) as span:
             try:
                 return await self._pass_on(message)
-            except (AntiphonError, GivenUp) as error:
-                mark_failed(span, type(error).__name__)
+            except Interrupted:
+                raise
+            except Exception as error:
+                mark_error(span, error.error if isinstance(error, GivenUp) else error)
                 raise
 
     async def _pass_on(self, message: dict[str, Any]) -> Schema:
@@ -341,7 +400,10 @@ class LeasedSubscriber(StreamSubscriber, Generic[JobT]):
             await self._settler.postpone(at)
         elif isinstance(reason, Postponed):
             await self._settler.postpone(at, delay_s=reason.delay_s)
-        elif not isinstance(reason, LeaseLost):
+        elif isinstance(reason, LeaseLost):
+            self._figures.lease_lost()
+            self._figures.attempt_ended("lost")
+        else:
             await self._settler.hand_back(at)
 
     async def _is_cancelled(self, job_id: str) -> bool:

@@ -8,6 +8,7 @@
 | `reply` | name of the caller's reply stream |
 | `deadline` | epoch milliseconds |
 | `attempt` | attempts that were made before this entry |
+| `replayed` | `1` for a dead letter that was put back |
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_FIELDS = (b"data", b"id", b"traceparent", b"tracestate", b"reply", b"deadline", b"attempt")
+_FIELDS = (b"data", b"id", b"traceparent", b"tracestate", b"reply", b"deadline", b"attempt", b"replayed")
 _REPLY_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 _JOB_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,128}")
 _MAX_NUMBER = 2**53
@@ -40,6 +41,7 @@ class Envelope:
     reply: str | None = None
     deadline_ms: int | None = None
     attempt: int = 0
+    replayed: bool = False
 
 
 def open_envelope(fields: Mapping[bytes, bytes]) -> Envelope:
@@ -67,6 +69,7 @@ def open_envelope(fields: Mapping[bytes, bytes]) -> Envelope:
         reply=reply,
         deadline_ms=_number(fields, b"deadline"),
         attempt=_number(fields, b"attempt") or 0,
+        replayed=b"replayed" in fields,
     )
 
 
@@ -80,6 +83,7 @@ def seal_envelope(envelope: Envelope) -> list[str | bytes | int]:
         ("reply", envelope.reply),
         ("deadline", envelope.deadline_ms),
         ("attempt", envelope.attempt or None),
+        ("replayed", int(envelope.replayed) or None),
     ):
         if value is not None:
             fields += [name, value]

@@ -109,6 +109,8 @@ class Work:
         self._noted_s = time.monotonic()
         self._announced_s = self._noted_s
         self._reason: Exception | None = None
+        self.settling = False
+        """The attempt has ended, and the server is being told."""
 
     @property
     def stopped(self) -> bool:

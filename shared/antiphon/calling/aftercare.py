@@ -38,4 +38,4 @@ class Aftercare:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            _LOG.warning("cleaning up after a request failed: %r", error)
+            _LOG.warning("cleaning up after a request failed", exc_info=error)

@@ -15,7 +15,7 @@ from antiphon.bus import Bus, Call, Caller, OutputEvent
 from antiphon.calling.aftercare import Aftercare
 from antiphon.calling.pauses import with_pauses
 from antiphon.errors import Cancelled, DeadlineExceeded, Failure, JobFailed, Unavailable
-from antiphon.schemas import BlobRef, Job, Outcome, Priority
+from antiphon.schemas import BlobRef, Job, Meter, Outcome, Priority, lowered
 
 _SLACK_S = 2.0
 """A job that expires says so itself; only when no worker is left to say it does this process."""
@@ -33,6 +33,10 @@ class Desk:
     blobs: Blobs
     aftercare: Aftercare
     timeout_s: float
+    ceiling: Priority = "hi"
+    """The highest priority that the work gets."""
+    meter: Meter | None = None
+    """What its audio is counted against."""
 
 
 class RunningJob:
@@ -86,11 +90,11 @@ async def running(
     """
     timeout_s = desk.timeout_s if timeout_s is None else timeout_s
     # Who waits is told by the answer itself.
-    job = job.model_copy(update={"keep_s": _KEEP_S, "announce": False})
+    job = job.model_copy(update={"keep_s": _KEEP_S, "announce": False, "meter": desk.meter})
     try:
         if not await desk.bus.attended(job.kind):
             raise Unavailable(f"No worker for '{job.kind}' is running. Please try again later.", retry_after_s=10.0)
-        call = await desk.caller.submit(job, priority=priority, expires_in_s=timeout_s)
+        call = await desk.caller.submit(job, priority=lowered(priority, desk.ceiling), expires_in_s=timeout_s)
     except BaseException:
         desk.aftercare.adopt(_discard(desk.blobs, audio))
         raise

@@ -185,6 +185,68 @@ def lanes(
     show_lanes(as_json=as_json, watch_s=every if watch else None)
 
 
+@app.command()
+def plan(  # noqa: PLR0917 - the command line's own order
+    file: Annotated[Path | None, typer.Argument(metavar="[LOAD.toml]", help="The load; options override it.")] = None,
+    measured: Annotated[
+        Path | None, typer.Option("--measured", "-m", help="A report.json of `make load`; else a reference machine's.")
+    ] = None,
+    files_per_hour: Annotated[float | None, typer.Option(min=0, help="Recordings whose callers wait.")] = None,
+    jobs_per_hour: Annotated[float | None, typer.Option(min=0, help="Recordings whose callers do not wait.")] = None,
+    mean_seconds: Annotated[float | None, typer.Option(min=0.1, help="Mean length of both; 30 if absent.")] = None,
+    speech_per_minute: Annotated[float | None, typer.Option(min=0, help="Texts that are spoken.")] = None,
+    chat_per_minute: Annotated[float | None, typer.Option(min=0, help="Questions asked aloud, answered aloud.")] = None,
+    sessions: Annotated[float | None, typer.Option(min=0, help="Live sessions that are held at a time.")] = None,
+    p95: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND=SECONDS", help="What 95 % of files, jobs, speech, chat, sessions shall see."),
+    ] = None,
+    peak: Annotated[float | None, typer.Option(min=1, help="The greatest load, as a multiple of this one.")] = None,
+    busy: Annotated[float | None, typer.Option(min=0.05, max=1, help="How busy workers may be; 0.8 if absent.")] = None,
+    replicas: Annotated[
+        list[str] | None,
+        typer.Option("--replicas", "-r", metavar="NAME=N,...", help="Foretell what becomes of the load on these."),
+    ] = None,
+    processors: Annotated[
+        float | None, typer.Option(min=0.5, help="With --replicas: all of them share a machine of so many.")
+    ] = None,
+    price: Annotated[float | None, typer.Option(min=0, help="Of a processor-hour, in any currency.")] = None,
+    price_gib: Annotated[float | None, typer.Option(min=0, help="Of a GiB-hour of memory.")] = None,
+    recordings_in_redis: Annotated[
+        bool | None, typer.Option("--recordings-in-redis/--recordings-elsewhere", help="Where uploads lie.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Say how many replicas, processors, memory and how much Redis a load needs."""
+    from antiphon.cli.plan import PlanOptions  # noqa: PLC0415
+    from antiphon.cli.plan import plan as run_plan  # noqa: PLC0415
+
+    given = [part for item in replicas or [] for part in item.split(",")]
+    run_plan(
+        PlanOptions(
+            file=file,
+            measured=measured,
+            files_per_hour=files_per_hour,
+            jobs_per_hour=jobs_per_hour,
+            mean_seconds=mean_seconds,
+            speech_per_minute=speech_per_minute,
+            chat_per_minute=chat_per_minute,
+            sessions=sessions,
+            p95=tuple(p95 or ()),
+            peak=peak,
+            busy=busy,
+            replicas=_parse_workers(given) if replicas else None,
+            processors=processors,
+            price=price,
+            price_gib=price_gib,
+            recordings_in_redis=recordings_in_redis,
+            seed=seed,
+            as_json=as_json,
+        )
+    )
+
+
 @app.command(add_help_option=False, context_settings=HANDED_ON)
 def jobs(context: typer.Context) -> None:
     """List the jobs that wait or run; show one, stop one."""
@@ -199,6 +261,14 @@ def dead(context: typer.Context) -> None:
     from antiphon.cli.dead import app as dead_app  # noqa: PLC0415
 
     dead_app(context.args, prog_name="antiphon dead")
+
+
+@app.command(add_help_option=False, context_settings=HANDED_ON)
+def keys(context: typer.Context) -> None:
+    """Make API keys with limits; list, change, rotate and revoke them."""
+    from antiphon.cli.keys import app as keys_app  # noqa: PLC0415
+
+    keys_app(context.args, prog_name="antiphon keys")
 
 
 @app.command(add_help_option=False, context_settings=HANDED_ON)

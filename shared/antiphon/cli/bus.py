@@ -18,7 +18,12 @@ from antiphon.supervisor.state import StateFolder
 
 T = TypeVar("T")
 
-SCHEMES = ("redis://", "rediss://", "unix://")
+SCHEMES = (
+    "redis://",
+    "rediss://",
+    "unix://",
+    *(f"redis{tls}+{of}://" for of in ("sentinel", "cluster") for tls in ("", "s")),
+)
 
 
 def find_bus(environ: Mapping[str, str]) -> str:
@@ -49,7 +54,9 @@ def on_bus(work: Callable[[Bus], Awaitable[T]]) -> T:
 
 async def _connected(url: str, work: Callable[[Bus], Awaitable[T]]) -> T:
     if not url.startswith(SCHEMES):
-        raise CommandFailed(f"REDIS_URL: {External(url)} is not a URL of redis://, rediss:// or unix://")
+        raise CommandFailed(
+            f"REDIS_URL: {External(url)} is not a URL of redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
+        )
     async with Bus.open(BusSettings(redis_url=url)) as bus:
         try:
             await bus.ping()

@@ -23,10 +23,10 @@ from antiphon.cli.up import say
 from antiphon.cli.weights import READINGS, SAMPLES, ensure_demo_weights
 from antiphon.cli.wer import word_error_rate
 from antiphon.errors import AntiphonError, Unavailable
+from antiphon.stopping import StopRequest
 from antiphon.supervisor.platform import Platform
 from antiphon.supervisor.settings import PlatformSettings
 from antiphon.supervisor.state import StateFolder
-from antiphon.supervisor.stopping import StopRequest
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -216,7 +216,7 @@ async def _platform(state: StateFolder, environ: Mapping[str, str]) -> AsyncIter
             yield platform
         finally:
             started.cancel()
-            stop.asked.set()
+            stop.set()
             await running
 
 

@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from antiphon.cli.failure import fail
 from antiphon.cli.weights import require_default_weights
 from antiphon.errors import AntiphonError
-from antiphon.supervisor.plan import lanes_of
+from antiphon.stopping import StopRequest
+from antiphon.supervisor.plan import lanes_of, metrics_ports
 from antiphon.supervisor.platform import Platform
 from antiphon.supervisor.settings import PlatformSettings
 from antiphon.supervisor.state import StateFolder
-from antiphon.supervisor.stopping import StopRequest
 
 
 def serve(*, workers: dict[str, int], show_logs: bool) -> None:
@@ -48,10 +48,12 @@ async def _run(platform: Platform) -> None:
         say(f"base URL  {platform.root_url}/v1")
         given = len(platform.settings.keys())
         say(f"API key   {f'one of the {given} in ANTIPHON_API_KEYS' if given else platform.api_keys()[0]}")
+        if ports := metrics_ports(platform.settings):
+            say(f"metrics   http://127.0.0.1:{ports[0]}/metrics, ports {ports[0]} to {ports[-1]}")
         say("Ctrl-C stops it")
 
     async def farewell() -> None:
-        await stop.asked.wait()
+        await stop.wait()
         say("stopping: the door first, then the workers, then the server (Ctrl-C again to hurry)")
 
     with stop.on_signals():

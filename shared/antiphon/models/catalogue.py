@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +15,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from antiphon.errors import InvalidValue, ModelNotFound
+from antiphon.errors import InvalidValue, ModelForbidden, ModelNotFound
 from antiphon.schemas import Kind
 
 Usage = Literal["duration", "tokens"]
@@ -157,6 +159,7 @@ class Catalogue:
         self._optional = {name for name, table in document.models.items() if table.optional and name not in meant}
         bases = {name: name for name in self._names} | document.deployments
         self._public = {id: self._describe(id, base=base) for id, base in bases.items()}
+        self._patterns: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, override: Path | None = None) -> Catalogue:
@@ -175,14 +178,27 @@ class Catalogue:
         except ValidationError as error:
             raise InvalidValue(f"models file {origin}: {_first_problem(error)}") from None
 
+    def only(self, patterns: tuple[str, ...]) -> Catalogue:
+        """Return the catalogue for who may name nothing but what fits one of the patterns, such as `gpt-4o-*`.
+
+        A deployment fits by its own name or by what it stands for. None at all lets everything through.
+        """
+        if patterns == self._patterns:
+            return self
+        narrowed = copy.copy(self)
+        narrowed._patterns = patterns
+        return narrowed
+
     def resolve(self, name: str, kind: Kind) -> Model:
         """Return the model that does `kind` for requests that name `name`: a model, a public name or a deployment.
 
-        Raises `ModelNotFound`.
+        Raises `ModelNotFound`, `ModelForbidden`.
         """
         public = self._public.get(name)
         if public is None:
             raise ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
+        if not self._permits(public):
+            raise ModelForbidden(f"Your API key does not have access to model `{name}`.", param="model")
         if kind not in public.kinds:
             raise ModelNotFound(f"The model `{name}` does not {kind}.", param="model")
         target = self._target(self._names[public.base], kind)
@@ -209,12 +225,16 @@ class Catalogue:
 
     def public(self) -> tuple[PublicModel, ...]:
         """Return every name that a client may send, deployments last."""
-        return tuple(self._public.values())
+        return tuple(public for public in self._public.values() if self._permits(public))
 
     def weights(self) -> tuple[str, ...]:
         """Return the weights sets that the models need, each once; those of optional models are not among them."""
         needed = [table for name, table in self._models.items() if name not in self._optional]
         return tuple(dict.fromkeys(table.weights for table in needed if table.weights and not table.folder))
+
+    def _permits(self, public: PublicModel) -> bool:
+        names = (public.id, public.base)
+        return not self._patterns or any(fnmatchcase(name, each) for name in names for each in self._patterns)
 
     def _describe(self, id: str, *, base: str) -> PublicModel:
         table = self._names[base]

@@ -156,7 +156,7 @@ class Producer:
         to begin, after a restart, with what was not done. Up to `limit` are held at a time.
         """
         reader = ResultsReader(
-            self._bus.redis,
+            self._bus.servers,
             self._bus.scripts,
             kind,
             name,

@@ -22,19 +22,22 @@ from antiphon.schemas import Priority
 class Drivers:
     """Use it as a block. The copy is loaded when the first bulk job comes: it takes memory, and that job can wait.
 
-    `apart` false means no copy: bulk windows are then recognised when no other window waits.
+    `apart` false means no copy: bulk windows are then recognised when no other window waits. `lane` is whose figures
+    the model's calls belong to.
     """
 
-    def __init__(self, load: Callable[[], Recognizer], *, apart: bool) -> None:
+    def __init__(self, load: Callable[[], Recognizer], *, apart: bool, lane: str = "transcribe") -> None:
         """Take what loads the model; it blocks."""
         self._load = load
         self._apart = apart
+        self._lane = lane
         self._stack = AsyncExitStack()
         self._copy: asyncio.Task[Driver] | None = None
 
     async def __aenter__(self) -> Self:
         """Load the model. Raises what loading raises."""
-        self._prompt = await self._stack.enter_async_context(Driver(await asyncio.to_thread(self._load)))
+        recognizer = await asyncio.to_thread(self._load)
+        self._prompt = await self._stack.enter_async_context(Driver(recognizer, lane=self._lane))
         # Priorities of threads mean nothing to another device, and its memory is dear.
         self._apart = self._apart and self.recognizer.device == "cpu"
         return self
@@ -65,4 +68,4 @@ class Drivers:
         # that is held up while it has the interpreter's lock holds up all of them.
         with ThreadPoolExecutor(1, "load", initializer=step_back) as thread:
             recognizer = await asyncio.get_running_loop().run_in_executor(thread, self._load)
-        return await self._stack.enter_async_context(Driver(recognizer))
+        return await self._stack.enter_async_context(Driver(recognizer, lane=self._lane))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -23,7 +24,9 @@ from antiphon.recognition.requests import plan_for
 from antiphon.recognition.settings import RecognitionSettings
 from antiphon.recognition.state import Finding, RecognitionState, Step
 from antiphon.recognition.transcription import Plan, Transcription
+from antiphon.recognition.watch import Watch
 from antiphon.schemas import Delta, TranscribeJob, Transcript, TranslateJob
+from antiphon.telemetry.stages import open_stage, stage
 
 if TYPE_CHECKING:
     from antiphon.blobs import Blobs
@@ -53,7 +56,7 @@ async def open_recognition(settings: RecognitionSettings, blobs: Blobs, *, task:
         drivers = {}
         for model in models_for(catalogue, task):
             load = partial(load_recognizer, model, store=store, settings=settings)
-            drivers[model.name] = await stack.enter_async_context(Drivers(load, apart=settings.bulk_apart))
+            drivers[model.name] = await stack.enter_async_context(Drivers(load, apart=settings.bulk_apart, lane=task))
         decoders = await stack.enter_async_context(DecoderPool(limits, size=settings.decoders))
         await decoders.warm()
         patient = replace(limits, wall_s=_PATIENCE * limits.wall_s)
@@ -97,16 +100,25 @@ class Recognition:
         Raises `ModelNotFound` and `UnsupportedValue` before the audio is looked at, what decoding raises, and what
         `work.check` raises.
         """
-        drivers = self._drivers[self._catalogue.resolve(job.model, self._task).name]
+        began_s = time.monotonic()
+        model = self._catalogue.resolve(job.model, self._task)
+        drivers = self._drivers[model.name]
         plan = plan_for(job.options, task=self._task, recognizer=drivers.recognizer)
         driver = await drivers.of(work.priority)
         decoders = self._bulk_decoders if work.priority == "bulk" else self.decoders
         state, steps = await _resume(work, plan)
         await _tell(work, state.findings, logprobs=plan.logprobs)
-        async with self._blobs.local(job.audio) as path, decoders.decode(path) as pcm:
-            with driver.turns(job=job.id, priority=work.priority) as turn:
+        async with AsyncExitStack() as stack:
+            with stage("fetch", lane=self._task):
+                path = await stack.enter_async_context(self._blobs.local(job.audio))
+            decoding = stack.enter_context(open_stage("decode", lane=self._task))
+            pcm = await stack.enter_async_context(decoders.decode(path))
+            turns = stack.enter_context(driver.turns(job=job.id, priority=work.priority))
+            watch = Watch(self._task, model, began_s=began_s, resumed_s=state.seek_s)
+            recognising = stack.enter_context(watch.recognising(job.model, work.priority))
+            try:
                 work.check()
-                async for after in Transcription(pcm, plan, turn=turn, voice=self._voice).states(state):
+                async for after in Transcription(pcm, plan, turn=turns, voice=self._voice).states(state):
                     work.check()
                     # A recording that is too long or breaks off is refused now, not when its last window is reached.
                     pcm.check()
@@ -116,8 +128,12 @@ class Recognition:
                     if not _done(state, pcm):
                         await work.save_checkpoint(step.model_dump_json().encode(), index=steps)
                         steps += 1
-            samples = await pcm.length()
-        return _transcript(plan, state, duration_s=samples / pcm.sample_rate)
+                duration_s = await pcm.length() / pcm.sample_rate
+            finally:
+                watch.heard(min(state.seek_s, pcm.samples / pcm.sample_rate), turns, recognising)
+            decoding.end(at_ns=pcm.ended_ns)
+            watch.done(duration_s, recognising)
+        return _transcript(plan, state, duration_s=duration_s)
 
 
 async def _resume(work: Attempt, plan: Plan) -> tuple[RecognitionState, int]:

@@ -1,6 +1,6 @@
 """Schemas of everything that crosses a process boundary: pydantic and the standard library, no I/O."""
 
-from antiphon.schemas.base import PRIORITIES, Kind, Priority, Schema
+from antiphon.schemas.base import PRIORITIES, Kind, Priority, Schema, lowered
 from antiphon.schemas.blobs import BlobRef
 from antiphon.schemas.chat import (
     AudioPart,
@@ -25,6 +25,7 @@ from antiphon.schemas.jobs import (
     AudioFormat,
     Chunking,
     Job,
+    Meter,
     RealtimeJob,
     RecognitionOptions,
     RespondJob,
@@ -92,6 +93,7 @@ __all__ = [
     "JobRequest",
     "Kind",
     "Message",
+    "Meter",
     "Outcome",
     "Part",
     "Priority",
@@ -126,6 +128,7 @@ __all__ = [
     "WebhookTarget",
     "Word",
     "WrittenToken",
+    "lowered",
     "new_job_id",
     "now_ms",
 ]

@@ -15,6 +15,15 @@ Priority = Literal["hi", "std", "bulk"]
 PRIORITIES: tuple[Priority, ...] = ("hi", "std", "bulk")
 
 
+def lowered(priority: Priority, ceiling: Priority) -> Priority:
+    """Return a priority, or the highest that is allowed where that is lower.
+
+    >>> lowered("std", "bulk"), lowered("bulk", "std")
+    ('bulk', 'bulk')
+    """
+    return max(priority, ceiling, key=PRIORITIES.index)
+
+
 class Schema(BaseModel):
     """Immutable; ignores fields it does not know, so that old readers accept newer writers."""
 

@@ -36,6 +36,13 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+class Meter(Schema):
+    """The allowance of audio that a job draws on."""
+
+    account: str = Field(pattern=r"^[A-Za-z0-9_./-]{1,128}$")
+    seconds_per_minute: int = Field(ge=1)
+
+
 class Job(Schema):
     """The part that every kind of job shares."""
 
@@ -54,6 +61,7 @@ class Job(Schema):
     announce: bool = Field(default=True, description="write how it ends to the lane's event stream")
     tracked: bool = Field(default=False, description="keep the record that its admission made up to date")
     webhook: WebhookTarget | None = Field(default=None, description="where its events go besides registered endpoints")
+    meter: Meter | None = Field(default=None, description="what the audio that it hears or makes is counted against")
 
 
 class Chunking(Schema):
@@ -130,6 +138,7 @@ class RealtimeJob(Job):
     kind: Literal["realtime"] = "realtime"
     session: dict[str, Any] = Field(description="the whole session object to begin with, in the GA shape")
     locked: bool = Field(default=False, description="refuse changes of the session by its client")
+    models: tuple[str, ...] = Field(default=(), description="patterns of the models it may name; none: any")
     announce: bool = False
 
 

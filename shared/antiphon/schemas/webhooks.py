@@ -55,3 +55,5 @@ class JobEvent(Schema):
     total: float | None = None
     error: ErrorInfo | None = None
     webhook: WebhookTarget | None = None
+    traceparent: str | None = Field(default=None, description="where the job was published, as W3C trace context")
+    tracestate: str | None = None

@@ -14,7 +14,7 @@ from antiphon.server import DataLock, EmbeddedServer
 from antiphon.supervisor.settings import PlatformSettings
 
 SERVER_GRACE_S = 30.0
-MARGIN_S = 5.0  # a process ends by itself when its time is over; only then it is killed
+MARGIN_S = 10.0  # a process ends by itself when its time is over; only then it is killed
 # The door is ready when these are. Nobody waits for a webhook: its events keep until its worker is there.
 LANES: dict[str, Kind] = {
     "transcriber": "transcribe",
@@ -81,25 +81,38 @@ def plan_services(
         "ANTIPHON_API_KEYS": ",".join(api_keys),
     }
     door.setdefault("ANTIPHON_LANES", json.dumps(lanes_of(settings)))
+    replicas_of = settings.workers()
+    places = [(service, number) for service, count in replicas_of.items() for number in range(1, count + 1)]
     workers = [
         ProcessSpec(
-            name=service if replicas == 1 else f"{service}-{number}",
+            name=service if replicas_of[service] == 1 else f"{service}-{number}",
             command=service_command(service),
-            environment=inherited,
+            environment=inherited | _metrics(settings, place),
             stage=Stage.WORKERS,
             grace_s=settings.drain.total_seconds() + MARGIN_S,
         )
-        for service, replicas in settings.workers().items()
-        for number in range(1, replicas + 1)
+        for place, (service, number) in enumerate(places, start=1)
     ]
     ingest = ProcessSpec(
         name="ingest",
         command=service_command("ingest"),
-        environment=door,
+        environment=door | _metrics(settings, 0),
         stage=Stage.DOOR,
-        grace_s=settings.grace.total_seconds() + MARGIN_S,
+        grace_s=settings.door_grace_s + MARGIN_S,
     )
     return (*workers, ingest)
+
+
+def _metrics(settings: PlatformSettings, place: int) -> dict[str, str]:
+    """Return where a process tells its metrics: on one machine each needs a port of its own."""
+    port = settings.metrics_port
+    return {"ANTIPHON_METRICS_PORT": str(port + place if port else 0)}
+
+
+def metrics_ports(settings: PlatformSettings) -> range:
+    """Return the ports at which the metrics of the processes are, the door's first; none without a `metrics_port`."""
+    port = settings.metrics_port
+    return range(port, port + 1 + sum(settings.workers().values())) if port else range(0)
 
 
 def lanes_of(settings: PlatformSettings) -> tuple[Kind, ...]:

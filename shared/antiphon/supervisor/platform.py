@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from antiphon.errors import Unavailable
 from antiphon.server import DataLock, EmbeddedServer, External, choose
+from antiphon.stopping import StopRequest
 from antiphon.supervisor.plan import ProcessSpec, plan_server, plan_services
 from antiphon.supervisor.readiness import wait_served
 from antiphon.supervisor.settings import PlatformSettings
 from antiphon.supervisor.state import Address, StateFolder
-from antiphon.supervisor.stopping import StopRequest
 from antiphon.supervisor.supervisor import Supervisor
 
 

@@ -30,10 +30,18 @@ class PlatformSettings(BaseSettings):
     responders: int = Field(default=1, ge=0, le=64)
     realtimes: int = Field(default=2, ge=0, le=64)  # a live session goes on when the one that holds it dies
     webhooks: int = Field(default=1, ge=0, le=64)
+    drain_delay: timedelta = timedelta(0)  # the door's own: how long clients are still let in
     grace: timedelta = timedelta(seconds=30)  # the door's own: how long requests may go on
+    realtime_grace: timedelta = timedelta(seconds=10)  # the door's own: how long live sessions may go on
     drain: timedelta = timedelta(seconds=20)  # the workers' own: how long jobs may go on
     ready: timedelta = timedelta(seconds=120)  # how long all of it may take to start
     server_memory: MemorySize = "1gb"
+    metrics_port: int = Field(default=0, ge=0, le=65_000)  # of the door; each worker has the next one; 0: none
+
+    @property
+    def door_grace_s(self) -> float:
+        """Seconds within which the door ends by itself."""
+        return (self.drain_delay + max(self.grace, self.realtime_grace)).total_seconds()
 
     def keys(self) -> tuple[str, ...]:
         """Return the API keys given, in order, without blanks."""

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from antiphon.errors import Unavailable
+from antiphon.stopping import StopRequest
 from antiphon.supervisor.keeper import Keeper
 from antiphon.supervisor.plan import ProcessSpec, Stage
 from antiphon.supervisor.restarts import RestartPolicy
-from antiphon.supervisor.stopping import StopRequest
 
 Ready = Callable[[], Awaitable[None]]
 
@@ -69,7 +69,7 @@ class Supervisor:
                 if await self._reach(ready, stop):
                     self._is_ready = True
                     on_ready()
-                    await self._first_of(stop.asked.wait(), self._given_up.wait())
+                    await self._first_of(stop.wait(), self._given_up.wait())
             except Unavailable as error:  # kept aside: the group would wrap it
                 self._reason = self._reason or error.message
             finally:
@@ -97,8 +97,8 @@ class Supervisor:
 
     async def _reach(self, condition: Ready, stop: StopRequest) -> bool:
         """Await `condition`. Returns False when the wish to stop or a failed process came first."""
-        await self._first_of(condition(), stop.asked.wait(), self._given_up.wait())
-        return not (stop.asked.is_set() or self._given_up.is_set())
+        await self._first_of(condition(), stop.wait(), self._given_up.wait())
+        return not (stop.is_set() or self._given_up.is_set())
 
     async def _first_of(self, *waits: Awaitable[object]) -> None:
         tasks = [asyncio.ensure_future(wait) for wait in waits]

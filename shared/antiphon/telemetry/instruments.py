@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
-_QUICK_S = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.4, 0.65, 1.0, 2.0, 5.0)
+_QUICK_S = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.4, 0.65, 1.0, 2.0, 5.0, 10.0, 30.0)
 _LONG_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
 _RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 _BATCHES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
@@ -30,6 +30,7 @@ JOB_SLOTS = Gauge("antiphon_job_slots", "Jobs that this worker can hold.", ("lan
 LEASES_LOST = Counter("antiphon_leases_lost", "Jobs that a peer took over while this worker held them.", ("lane",))
 JOBS_TAKEN_OVER = Counter("antiphon_jobs_taken_over", "Jobs taken over from peers that died or handed back.", ("lane",))
 DEAD_LETTERS = Counter("antiphon_dead_letters", "Jobs that this worker has given up.", ("lane",))
+STORE_AWAY_SECONDS = Gauge("antiphon_store_away_seconds", "Time since the job store last answered; 0 while it does.")
 
 # -- the state of all lanes, told by the door when it is asked -------------------------------------------------------
 

@@ -6,23 +6,24 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class StopRequest:
-    """Counts the requests to stop. `asked` follows the first, `hurry` the second."""
+class StopRequest(asyncio.Event):
+    """Set by the first request to stop; `hurry` is set by the second."""
 
     def __init__(self) -> None:
-        self.asked = asyncio.Event()
+        super().__init__()
         self.hurry = asyncio.Event()
 
     def make(self) -> None:
         """Ask once more."""
-        (self.hurry if self.asked.is_set() else self.asked).set()
+        (self.hurry if self.is_set() else self).set()
 
     @contextmanager
-    def on_signals(self) -> Iterator[StopRequest]:
+    def on_signals(self) -> Iterator[Self]:
         """Take Ctrl-C, SIGTERM and a closed terminal as requests while the block runs."""
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
