@@ -48,7 +48,13 @@ class Server:
     def url(self) -> str:
         return f"unix://{self.socket}?db=0"
 
-    def client(self) -> redis.Redis:
+    @property
+    def cli(self) -> list[str]:
+        """Options of `redis-cli` for this server."""
+        return ["-s", str(self.socket)]
+
+    def client(self, key: str = "") -> redis.Redis:
+        """Return a client of the server that has a key."""
         return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=10)
 
     def start(self) -> None:
@@ -114,12 +120,20 @@ class Server:
             stats: dict[str, Any] = client.info("commandstats")
         return {name.removeprefix("cmdstat_"): int(stat["calls"]) for name, stat in stats.items()}
 
+    def connections(self) -> int:
+        """Return how many clients are connected, this one among them."""
+        with self.client() as client:
+            return int(client.info("clients")["connected_clients"])
+
     def leaks(self) -> list[bytes]:
         """Return keys that would stay for ever without belonging to a lane."""
         with self.client() as client:
-            return sorted(
-                key for key in client.scan_iter(count=1000) if not _OWNED.fullmatch(key) and client.ttl(key) == -1
-            )
+            return sorted(key for key in client.scan_iter(count=1000) if is_leak(client, key))
+
+
+def is_leak(client: redis.Redis, key: bytes) -> bool:
+    """Tell whether a key would stay for ever without belonging to a lane."""
+    return not _OWNED.fullmatch(key) and client.ttl(key) == -1
 
 
 @contextlib.contextmanager

@@ -109,19 +109,21 @@ class Scene:
         return self.unfinished() == []
 
     def unfinished(self) -> list[str]:
-        """Look at all that is unfinished at once: between two looks a job may move from `delayed` to its stream."""
-        streams = (*STREAMS, "events:{transcribe}")
+        """Look at all of a lane at once: between two looks a job may move from `delayed` to its stream."""
         try:
-            with self.server.client() as client:
-                pipeline = client.pipeline(transaction=True)
-                for stream in streams:
-                    pipeline.xinfo_groups(stream)
-                for lane in LANES:
-                    pipeline.zcard(f"jobs:{{{lane}}}:delayed")
-                *groups, first, second = pipeline.execute()
+            return [found for lane in LANES for found in self._unfinished(lane)]
         except redis.RedisError as error:
             return [f"the server: {error}"]
-        found = [f"{lane}: {count} delayed" for lane, count in zip(LANES, (first, second), strict=True) if count]
+
+    def _unfinished(self, lane: str) -> list[str]:
+        streams = [stream for stream in (*STREAMS, "events:{transcribe}") if f"{{{lane}}}" in stream]
+        with self.server.client(f"{{{lane}}}") as client:
+            pipeline = client.pipeline(transaction=True)
+            for stream in streams:
+                pipeline.xinfo_groups(stream)
+            pipeline.zcard(f"jobs:{{{lane}}}:delayed")
+            *groups, delayed = pipeline.execute()
+        found = [f"{lane}: {delayed} delayed"] if delayed else []
         for stream, rows in zip(streams, groups, strict=True):
             if not rows or any(row["pending"] or row["lag"] for row in rows):
                 found.append(f"{stream}: {rows or 'no group'}")

@@ -22,8 +22,8 @@ from antiphon.webhooks.signing import new_secret
 from tests.chaos.faults import storm
 from tests.chaos.fleet import DOOR, WEBHOOKS, WORKER, fleet
 from tests.chaos.receiver import Receiver, receiving
+from tests.chaos.replicated import sextet, trio
 from tests.chaos.scene import API_KEY, STREAMS, Scene
-from tests.chaos.sentinels import trio
 from tests.eventually import eventually
 from tests.servers import Server, programs, running
 
@@ -42,17 +42,20 @@ ENVIRONMENT = {
     "ANTIPHON_WEBHOOK_MAX_PAUSE": "PT1S",
     "ANTIPHON_GRACE": "PT1S",
 }
+REPLICATED = {"sentinel", "cluster"}
 SEEDS = [("redis", 1), ("valkey", 2), ("sentinel", 3)]
 if more := os.environ.get("CHAOS_SEEDS"):  # "4-23": a long hunt
     first, _, last = more.partition("-")
-    SEEDS = [(("redis", "valkey", "sentinel")[seed % 3], seed) for seed in range(int(first), int(last or first) + 1)]
+    names = ("redis", "valkey", "sentinel", "cluster")
+    SEEDS = [(names[seed % len(names)], seed) for seed in range(int(first), int(last or first) + 1)]
 
 
 @contextlib.contextmanager
 def serving(name: str) -> Iterator[Server]:
     """Run the servers of a seed."""
     program = programs().get(name) or programs()["valkey"]
-    with trio(program) if name == "sentinel" else running(program) as server:
+    servers = {"sentinel": trio, "cluster": sextet}.get(name, running)
+    with servers(program) as server:
         yield server
 
 
@@ -62,7 +65,7 @@ async def test_nothing_accepted_is_lost_doubled_or_left_behind(name: str, seed: 
     port = _free_port()
     with serving(name) as server, tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         settings = BusSettings(
-            redis_url=server.url, lease=timedelta(seconds=2), replicas=1 if name == "sentinel" else 0
+            redis_url=server.url, lease=timedelta(seconds=2), replicas=1 if name in REPLICATED else 0
         )
         environment = ENVIRONMENT | {
             "ANTIPHON_PORT": str(port),
@@ -120,7 +123,7 @@ async def test_nothing_accepted_is_lost_doubled_or_left_behind(name: str, seed: 
             letters = Counter([letter.job_id async for letter in bus.dead_letters("transcribe").list()])
             failed = [letter.job_id async for letter in bus.dead_letters("webhook").list()]
         story = tell(scene, letters)
-        check_jobs(scene, outcomes, letters, story, copied=name == "sentinel")
+        check_jobs(scene, outcomes, letters, story, copied=name in REPLICATED)
         check_webhooks(scene, receiver, story)
         assert not failed, f"a receiver was given up: {failed}; {story}"
         assert await eventually(lambda: not server.leaks()), server.leaks()
@@ -176,7 +179,7 @@ def check_webhooks(scene: Scene, receiver: Receiver, story: str) -> None:
     told = receiver.accepted
     assert set(told) >= set(scene.metadata), f"not told of: {set(scene.metadata) - set(told)}; {story}"
     several = {job_id: ids for job_id, ids in told.items() if len(ids) > 1}
-    assert len(several) <= (3 if scene.server.url.startswith("redis+sentinel") else 0), f"{several}; {story}"
+    assert len(several) <= (3 if scene.server.url.startswith("redis+") else 0), f"{several}; {story}"
     assert not receiver.problems, receiver.problems[:3]
 
 

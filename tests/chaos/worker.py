@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from antiphon.blobs import Blobs
 from antiphon.bus import Handler, Work
-from antiphon.bus.connection import connect
+from antiphon.bus.servers import connect
 from antiphon.runtime import Worker, run
 from antiphon.schemas import Job, Transcript
 from antiphon.settings import WorkerSettings
@@ -20,13 +20,11 @@ SETTINGS = WorkerSettings.from_environment()
 
 @asynccontextmanager
 async def open_handler(_: Blobs) -> AsyncIterator[Handler[Job]]:
-    redis = connect(SETTINGS.bus)
+    servers = connect(SETTINGS.bus)
 
     async def handle(job: Job, work: Work) -> Transcript:
-        pipeline = redis.pipeline(transaction=True)
-        pipeline.incr(f"exec:{job.id}")
-        pipeline.expire(f"exec:{job.id}", 3600)
-        await pipeline.execute()
+        outbox.send("INCR", f"exec:{job.id}")
+        await outbox.call("EXPIRE", f"exec:{job.id}", 3600)
         do = job.metadata.get("do", "ok")
         if do == "crash" or (do == "fall" and work.attempt <= 2):
             os._exit(9)
@@ -40,10 +38,9 @@ async def open_handler(_: Blobs) -> AsyncIterator[Handler[Job]]:
             raise RuntimeError(do)
         return Transcript(task="transcribe", language="en", duration=1.0, text=f"heard by {os.getpid()}")
 
-    try:
+    async with servers.outbox({}) as outbox:
         yield handle
-    finally:
-        await redis.aclose()
+    await servers.close()
 
 
 if __name__ == "__main__":

@@ -30,7 +30,10 @@ from tests.contract.chat_replicas import Replica, replica
 from tests.contract.chat_upstream import ScriptedUpstream, scripted
 from tests.contract.collector import Collector, collecting
 from tests.contract.realtime_models import realtime_models
+from tests.load.ports import free_ports as neighbouring_ports
 
+_PROCESSES = 7
+"""The door and a worker of each lane."""
 READY_S = 180.0
 STOP_S = 60.0
 LOOPBACK = "127.0.0.0/8,::1/128"
@@ -41,8 +44,8 @@ API_VERSION = "2025-04-01-preview"
 class Served:
     """Where the platform listens, and the keys that open it: each is a tenant of its own.
 
-    `state` and `environment` are those of its processes, and `second_port` is where its second door is to be, when
-    the tests have started it.
+    `state` and `environment` are those of its processes, `second_port` is where its second door is to be, and
+    `metrics_ports` is where they tell their figures, when the tests have started it.
     """
 
     root_url: str
@@ -51,6 +54,7 @@ class Served:
     state: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     second_port: int = 0
+    metrics_ports: range = range(0)
 
     @property
     def base_url(self) -> str:
@@ -102,6 +106,7 @@ def platform(
     state = tmp_path_factory.mktemp("state")
     models = tmp_path_factory.mktemp("models") / "models.toml"
     port, second_port, nobodys_port = free_ports(3)
+    metrics_ports = neighbouring_ports(_PROCESSES)
     models.write_text(
         models_file(
             upstream_url=scripted_upstream.base_url,
@@ -121,8 +126,11 @@ def platform(
         PEER_KEY_ENV: other_api_key,
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "ANTIPHON_METRICS_PORT": str(metrics_ports.start),
+        # Nothing that is ever said may be a caller's own.
+        "ANTIPHON_LOG_LEVEL": "DEBUG",
     }
-    served = Served(f"http://127.0.0.1:{port}", api_key, other_api_key, state, environment, second_port)
+    served = Served(f"http://127.0.0.1:{port}", api_key, other_api_key, state, environment, second_port, metrics_ports)
     log = state.parent / f"{state.name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

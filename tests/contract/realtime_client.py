@@ -185,13 +185,16 @@ async def talking(
     *,
     dialect: Dialect = "ga",
     opens: Dialect | None = None,
+    headers: Mapping[str, str] | None = None,
     **query: str,
 ) -> AsyncIterator[Talk]:
     """Open a session with the official SDK; at the end everything that came is checked."""
     if dialect == "ga":
-        manager: Any = client.realtime.connect(model=model or openai.omit, extra_query=query)
+        manager: Any = client.realtime.connect(
+            model=model or openai.omit, extra_query=query, extra_headers=headers or {}
+        )
     else:
-        manager = client.beta.realtime.connect(model=model or "", extra_query=query)
+        manager = client.beta.realtime.connect(model=model or "", extra_query=query, extra_headers=headers or {})
     async with manager as connection:
         talk = Talk(connection, dialect, opens or dialect)
         reading = asyncio.create_task(talk.read())

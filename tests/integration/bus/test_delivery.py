@@ -9,8 +9,7 @@ from datetime import timedelta
 import pytest
 
 from antiphon.bus import Bus
-from antiphon.bus import connection as connection_module
-from antiphon.bus.line import Line
+from antiphon.bus import line as line_module
 from antiphon.schemas import Outcome
 from antiphon.settings import BusSettings
 from tests.eventually import eventually
@@ -88,8 +87,7 @@ async def test_a_worker_never_holds_more_than_its_slots(server: Server, settings
 async def test_a_quiet_lane_outlasts_the_socket_timeout(
     server: Server, settings: BusSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(connection_module, "_SOCKET_TIMEOUT_S", 2.5)
-    monkeypatch.setattr(Line.__init__, "__kwdefaults__", {"timeout_s": 2.5})
+    monkeypatch.setattr(line_module, "TIMEOUT_S", 2.5)
     async with Bus.open(settings) as bus, bus.caller() as caller, serve(bus, Handler()):
         await asyncio.sleep(3.5)
         assert (await (await caller.submit(make_job())).outcome()).status == "completed"

@@ -73,7 +73,7 @@ async def test_middlewares_of_a_broker_see_each_attempt(server: Server, bus: Bus
             return await call_next(msg)
 
     nothing: Any = None
-    broker = RedisBroker(server.url, logger=nothing, apply_types=False, middlewares=[Noting])
+    broker = RedisBroker(logger=nothing, apply_types=False, middlewares=[Noting])
     register(broker, bus)
     await broker.start()
     try:
@@ -86,7 +86,7 @@ async def test_middlewares_of_a_broker_see_each_attempt(server: Server, bus: Bus
 
 
 async def test_the_channels_are_described_for_producers(bus: Bus) -> None:
-    broker = RedisBroker(bus.settings.redis_url, logger=None, apply_types=False)  # type: ignore[arg-type]
+    broker = RedisBroker(logger=None, apply_types=False)  # type: ignore[arg-type]
     register(broker, bus)
     document = AsyncAPI(broker, title="Antiphon", version="1").to_specification().to_jsonable()
     assert document["asyncapi"].startswith("3.")
@@ -103,7 +103,7 @@ def register(broker: RedisBroker, bus: Bus) -> None:
         "transcribe",
         TranscribeJob,
         Handler(),
-        redis=bus.redis,
+        servers=bus.servers,
         scripts=bus.scripts,
         settings=bus.settings,
         consumer="c",

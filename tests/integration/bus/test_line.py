@@ -8,7 +8,6 @@ import pytest
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from antiphon.bus import Bus
-from antiphon.bus.line import Line
 from tests.integration.bus.conftest import make_settings
 from tests.servers import Server
 
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.integration
 
 async def test_a_reply_that_comes_too_late_is_not_taken_for_the_next(own_server: Server) -> None:
     async with Bus.open(make_settings(own_server)) as bus:
-        line = Line(bus.redis, timeout_s=0.3)
+        line = bus.servers.line("s", timeout_s=0.3)
         assert await line.exchange([("ECHO", "a"), ("ECHO", "b")]) == [b"a", b"b"]
         own_server.suspend()
         with pytest.raises(RedisTimeoutError):
@@ -31,7 +30,7 @@ async def test_a_reply_that_comes_too_late_is_not_taken_for_the_next(own_server:
 
 async def test_a_read_that_was_cancelled_leaves_nothing_behind(own_server: Server) -> None:
     async with Bus.open(make_settings(own_server)) as bus:
-        line = Line(bus.redis)
+        line = bus.servers.line("s")
         for i in range(20):
             reading = asyncio.create_task(line.read("XREAD", "BLOCK", 1000, "STREAMS", "s", "$"))
             await asyncio.sleep(0.005)

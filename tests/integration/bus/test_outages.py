@@ -90,6 +90,7 @@ async def test_a_flush_under_a_running_job_frees_its_slot(server: Server) -> Non
         assert (await asyncio.wait_for(call.outcome(), 20)).status == "completed"
 
 
+@pytest.mark.topologies("single")
 async def test_a_server_that_turns_read_only_is_not_stormed_and_serves_again(own_server: Server) -> None:
     server = own_server
     handler = Handler()

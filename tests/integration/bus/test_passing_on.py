@@ -44,13 +44,13 @@ async def open_lane(bus: Bus, settings: BusSettings) -> AsyncIterator[Open]:
     brokers: list[RedisBroker] = []
 
     async def open_it(handler: Any, *middlewares: Any) -> Lane:
-        broker = RedisBroker(settings.redis_url, logger=None, apply_types=False, middlewares=middlewares)  # type: ignore[arg-type]
+        broker = RedisBroker(logger=None, apply_types=False, middlewares=middlewares)  # type: ignore[arg-type]
         subscriber = subscribe(
             broker,
             "transcribe",
             TranscribeJob,
             handler,
-            redis=bus.redis,
+            servers=bus.servers,
             scripts=bus.scripts,
             settings=settings,
             consumer="watched",

@@ -126,14 +126,22 @@ async def test_the_end_of_a_job_is_announced_once(
 async def test_what_a_dead_reader_held_is_read_by_its_successor(server: Server, bus: Bus) -> None:
     async with bus.caller() as caller, serve(bus, Handler()):
         await (await caller.submit(make_job())).outcome()
-    async with bus.events("g", kinds=["transcribe"], consumer="dead") as dead:
-        (lost,) = await dead.read()
+    events = "events:{transcribe}"
+    server.do("XGROUP", "CREATE", events, "g", "0")
+    assert server.do("XREADGROUP", "GROUP", "g", "dead", "STREAMS", events, ">")
     async with bus.events("g", kinds=["transcribe"], consumer="living") as living:
+        (found,) = await eventually(living.read)
+        assert found.event.type == "job.completed"
 
-        async def found() -> list[str]:
-            return [each.event.id for each in await living.read()]
 
-        assert await eventually(found) == [lost.event.id]
+async def test_what_a_reader_that_leaves_held_is_read_at_once(server: Server) -> None:
+    async with Bus.open(make_settings(server, lease=timedelta(minutes=5))) as bus:
+        async with bus.caller() as caller, serve(bus, Handler()):
+            await (await caller.submit(make_job())).outcome()
+        async with bus.events("g", kinds=["transcribe"]) as leaves:
+            (left,) = await leaves.read()
+        async with bus.events("g", kinds=["transcribe"]) as stays:
+            assert [each.event.id for each in await stays.read()] == [left.event.id]
 
 
 async def test_events_are_trimmed_behind_their_readers(server: Server, bus: Bus) -> None:

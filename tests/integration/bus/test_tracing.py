@@ -55,6 +55,21 @@ def test_spans_follow_the_job_over_the_bus(spans: list[dict[str, Any]]) -> None:
     assert second["links"] == [flaky_publish["id"]]
     assert not second["failed"]
 
+    doomed_publish = one(spans, "transcribe publish", "doomed")
+    lost, replayed = [span for span in spans if span["name"] == "transcribe process" and span["job"] == "doomed"]
+    assert lost["parent"] == doomed_publish["id"]
+    assert (replayed["parent"], replayed["attempt"]) == (None, 1)
+    assert replayed["trace"] != request["trace"], "a dead letter may be days old"
+    assert replayed["links"] == [doomed_publish["id"]]
+
+
+def test_spans_say_what_kind_of_error_it_was_and_not_in_which_words(spans: list[dict[str, Any]]) -> None:
+    first = one(spans, "transcribe process", "flaky", 1)
+    assert first["attributes"]["error.type"] == "Failure"
+    assert first["attributes"]["messaging.consumer.group.name"] == "workers"
+    assert {first["attributes"][f"messaging.operation.{each}"] for each in ("name", "type")} == {"process"}
+    assert "once" not in json.dumps(spans), "the words of an error may be those of a caller"
+
 
 def test_a_process_that_exports_nothing_never_loads_what_exports(server: Server) -> None:
     program = f"""
@@ -68,7 +83,7 @@ async def main():
     async with Bus.open(BusSettings(redis_url={server.url!r})) as bus, bus.caller() as caller:
         async with bus.serve("transcribe", TranscribeJob, handle, concurrency=1):
             await (await caller.submit(TranscribeJob(audio=BlobRef(uri="redis:x"), model="m"))).outcome()
-configure_tracing("test")
+configure_tracing("test", instance="i")
 asyncio.run(main())
 # The Redis client loads the SDK's metrics by itself wherever it is installed; traces and exporters are ours.
 loaded = [name for name in sys.modules if name.startswith(("opentelemetry.sdk.trace", "opentelemetry.exporter"))]
@@ -83,5 +98,6 @@ import sys
 import antiphon.bus
 loaded = {name.split(".")[0] for name in sys.modules}
 assert not loaded & {"faststream", "av", "soxr", "numpy", "obstore", "onnxruntime", "uvloop"}, loaded
+assert not loaded & {"prometheus_client", "uvicorn"}, loaded
 """
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=60, check=True)

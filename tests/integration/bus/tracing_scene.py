@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from antiphon.bus import Bus, Work
+from antiphon.bus import Bus, GivenUp, Work
 from antiphon.errors import Failure
 from antiphon.schemas import BlobRef, Job, Schema, TranscribeJob, TranslateJob
 from antiphon.settings import BusSettings
@@ -27,6 +27,8 @@ class Done(Schema):
 async def play(url: str) -> None:
     settings = BusSettings(redis_url=url, backoff=timedelta(milliseconds=10))
     audio = BlobRef(uri="redis:x")
+    doomed: list[str] = []
+    replayed = asyncio.Event()
     async with Bus.open(settings) as bus, bus.caller() as caller:
 
         async def transcribe(job: Job, work: Work) -> Done:
@@ -34,6 +36,11 @@ async def play(url: str) -> None:
                 await (await caller.submit(TranslateJob(id="inner", audio=audio, model="m"))).outcome()
             if job.metadata.get("flaky") and work.attempt == 1:
                 raise Failure("once")
+            if job.metadata.get("doomed") and not doomed:
+                doomed.append(job.id)
+                raise GivenUp(Failure("once"))
+            if doomed:
+                replayed.set()
             return Done()
 
         async def translate(job: Job, work: Work) -> Done:
@@ -48,6 +55,11 @@ async def play(url: str) -> None:
                 await (await caller.submit(outer)).outcome()
                 flaky = TranscribeJob(id="flaky", audio=audio, model="m", metadata={"flaky": "1"})
                 await (await caller.submit(flaky)).outcome()
+                lost = TranscribeJob(id="doomed", audio=audio, model="m", metadata={"doomed": "1"})
+                await (await caller.submit(lost)).outcome()
+            letters = bus.dead_letters("transcribe")
+            await letters.replay(await letters.find("doomed"))
+            await replayed.wait()
 
 
 def main() -> None:
@@ -69,6 +81,8 @@ def main() -> None:
                 "trace": span.context.trace_id,
                 "parent": span.parent.span_id if span.parent else None,
                 "links": [link.context.span_id for link in span.links],
+                "attributes": dict(span.attributes or {}),
+                "events": [[event.name, dict(event.attributes or {})] for event in span.events],
                 "failed": span.status.status_code.name == "ERROR",
             }
         )

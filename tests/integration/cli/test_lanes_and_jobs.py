@@ -177,7 +177,10 @@ async def test_the_bus_of_the_running_platform_is_found_without_a_setting(shop: 
         ("", "no platform is running here: start one with `antiphon up`, or set REDIS_URL"),
         ("unix:///nowhere/s", "no server answers at unix:///nowhere/s: start the platform with `antiphon up`, or "),
         ("redis://:hush@127.0.0.1:1/0", "no server answers at redis://127.0.0.1:1/0: start the platform with "),
-        ("nonsense", "REDIS_URL: nonsense is not a URL of redis://, rediss:// or unix://"),
+        (
+            "nonsense",
+            "REDIS_URL: nonsense is not a URL of redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://",
+        ),
     ],
 )
 async def test_without_a_bus_a_command_says_so_in_one_line(shop: Shop, url: str, told: str) -> None:

@@ -20,8 +20,10 @@ from antiphon.models import Catalogue
 from antiphon.recognition.discarding import discard_audio
 from antiphon.schemas import Delta, Job, Speech, SynthesizeJob, TranscribeJob, Transcript
 from antiphon.settings import BlobSettings, BusSettings
+from antiphon.stopping import StopRequest
+from services.ingest.access.keyring import Keyring
 from services.ingest.app import assemble
-from services.ingest.auth import Keyring
+from services.ingest.leaving import Leaving
 from services.ingest.platform import open_platform
 from services.ingest.server import listen, serve_http
 from services.ingest.settings import IngestSettings
@@ -47,7 +49,7 @@ class Door:
     other: httpx.AsyncClient
     bus: Bus
     blobs: Blobs
-    stop: asyncio.Event
+    stop: StopRequest
 
     async def order(self, **job: Any) -> dict[str, Any]:
         """Post one job that is accepted; return its object."""
@@ -167,14 +169,15 @@ def open_door(server: Server) -> OpenDoor:
         quick: dict[str, Any] = {"lease": timedelta(seconds=2), "backoff": timedelta(milliseconds=20)}
         settings = IngestSettings(
             port=0,
-            bus=BusSettings(redis_url=server.url, **(quick | (bus or {}))),
+            bus=BusSettings(**({"redis_url": server.url} | quick | (bus or {}))),
             blobs=BlobSettings(),
             **options,
         )
         async with open_platform(settings, Catalogue.load()) as platform:
-            listener, stop = listen(settings), asyncio.Event()
-            app = assemble(platform, Keyring.parse(f"{KEY},{OTHER_KEY}"), stopping=stop)
-            serving = asyncio.create_task(serve_http(app, settings, listener=listener, stop=stop))
+            listener, stop = listen(settings), StopRequest()
+            leaving = Leaving(stop)
+            app = assemble(platform, Keyring.parse(f"{KEY},{OTHER_KEY}"), leaving=leaving)
+            serving = asyncio.create_task(serve_http(app, settings, listener=listener, leaving=leaving))
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             try:
                 async with _client(url, KEY) as client, _client(url, OTHER_KEY) as other:

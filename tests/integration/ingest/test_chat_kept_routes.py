@@ -10,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from services.ingest.auth import Keyring
+from services.ingest.access.keyring import Keyring
 from services.ingest.chat.settings import ChatSettings
 from services.ingest.chat.stored import StoredCompletions, new_completion_id
 from tests.integration.ingest.conftest import KEY, OTHER_KEY, Door

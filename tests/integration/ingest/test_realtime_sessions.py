@@ -201,7 +201,7 @@ async def test_a_session_that_the_bus_has_lost_ends_with_a_word(door: Door, serv
 
 async def test_a_door_that_stops_lets_conversations_go_on_and_then_says_goodbye(open_door: OpenDoor) -> None:
     async with (
-        open_door(realtime={"realtime_drain": timedelta(seconds=1)}) as door,
+        open_door(realtime={"realtime_grace": timedelta(seconds=1)}) as door,
         working(door.bus) as worker,
         dial(door) as socket,
     ):

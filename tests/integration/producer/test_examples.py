@@ -77,7 +77,7 @@ async def run(*command: str | Path, folder: Path | None = None, **environment: s
 
 async def test_the_recipe_for_the_shell(server: Server, working: Handler, recording: Path) -> None:
     server.do("XADD", "jobs:{transcribe}:dead", "*", "error", "an old story", "id", "old-1")
-    said = await run("sh", EXAMPLES / "producer.sh", recording, REDIS_CLI=f"{find_redis_cli()} -s {server.socket}")
+    said = await run("sh", EXAMPLES / "producer.sh", recording, REDIS_CLI=f"{find_redis_cli()} {' '.join(server.cli)}")
     (job_id,) = working.ended
     outcome = next(json.loads(line) for line in said.splitlines() if line.startswith("{"))
     assert (outcome["id"], outcome["status"], outcome["result"]) == (job_id, "completed", {"text": "done"})
@@ -88,6 +88,7 @@ async def test_the_recipe_for_the_shell(server: Server, working: Handler, record
     assert (group["name"], group["pending"], group["lag"]) == (b"books", 0, 0)
 
 
+@pytest.mark.topologies("single")
 async def test_the_recipe_for_node(
     server: Server, working: Handler, recording: Path, node: Node, node_example: Path
 ) -> None:

@@ -18,8 +18,8 @@ from antiphon.errors import InvalidAudio
 from antiphon.models import Catalogue
 from antiphon.schemas import Segment, TranscribeJob, Transcript, Word
 from antiphon.settings import BlobSettings, BusSettings, EgressSettings
+from services.ingest.access.keyring import Keyring
 from services.ingest.app import assemble
-from services.ingest.auth import Keyring
 from services.ingest.platform import Platform, open_platform
 from services.ingest.settings import IngestSettings
 from tests.servers import Server, programs

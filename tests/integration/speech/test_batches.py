@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.ingest.auth import Keyring
+from services.ingest.access.keyring import Keyring
 from tests.eventually import eventually
 from tests.integration.speech.conftest import KEYS, OpenScene, Scene
 from tests.servers import Server

@@ -61,7 +61,7 @@ async def validate(scene: Scene, hook: dict[str, Any]) -> None:
 
 
 async def tenants(scene: Scene) -> list[str]:
-    keys: list[Any] = await scene.bus.redis.keys("registry:endpoints:*")
+    keys: list[Any] = await scene.bus.scripts.outbox.call("KEYS", "registry:endpoints:*")
     return [key.decode().rpartition(":")[2] for key in keys]
 
 

@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from antiphon.errors import Unavailable
+from antiphon.stopping import StopRequest
 from antiphon.supervisor.plan import ProcessSpec, Stage
 from antiphon.supervisor.restarts import RestartPolicy
-from antiphon.supervisor.stopping import StopRequest
 from antiphon.supervisor.supervisor import Supervisor
 
 pytestmark = pytest.mark.integration
@@ -80,7 +80,7 @@ class Theatre:
             await until(lambda: {name for name, _ in self.lines} >= {spec.name for spec in specs} or run.done())
             yield run
         finally:
-            self.stop.asked.set()
+            self.stop.set()
             await asyncio.wait_for(run, SOON_S)
 
 
@@ -204,7 +204,7 @@ async def test_no_child_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> 
         import asyncio, os, sys
         from pathlib import Path
         from antiphon.supervisor.plan import ProcessSpec, Stage
-        from antiphon.supervisor.stopping import StopRequest
+        from antiphon.stopping import StopRequest
         from antiphon.supervisor.supervisor import Supervisor
 
         code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"

@@ -17,6 +17,7 @@ from antiphon.egress import EgressRules
 from antiphon.errors import InvalidAudio
 from antiphon.schemas import BlobRef, TranscribeJob, Transcript
 from antiphon.settings import BusSettings, EgressSettings
+from antiphon.telemetry.health import Health
 from antiphon.webhooks import Deliveries, Endpoints
 from services.webhooks.app import build
 from services.webhooks.settings import WebhookSettings
@@ -59,7 +60,7 @@ async def sending(settings: WebhookSettings) -> AsyncIterator[None]:
     """Run the webhook service."""
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(build(settings).serve(stop))
+        group.create_task(build(settings).serve(stop, Health(stop)))
         try:
             yield
         finally:

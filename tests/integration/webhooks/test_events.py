@@ -9,6 +9,7 @@ import pytest
 from antiphon.bus import Bus, Caller
 from antiphon.errors import InvalidValue, NotFound
 from antiphon.schemas import BatchRecord, WebhookTarget
+from antiphon.telemetry.health import Health
 from antiphon.webhooks import MAX_ENDPOINTS, Deliveries, Dialect, Endpoint, Endpoints
 from services.webhooks.following import Follower
 from services.webhooks.settings import WebhookSettings
@@ -104,7 +105,7 @@ async def test_an_event_without_receivers_costs_one_read_at_most(
     stop = asyncio.Event()
     server.do("CONFIG", "RESETSTAT")
     async with asyncio.TaskGroup() as group:
-        group.create_task(Follower(bus, endpoints, deliveries).run(stop))
+        group.create_task(Follower(bus, endpoints, deliveries, pulse=Health().loop("events")).run(stop))
 
         def acknowledged() -> bool:
             groups = {row["name"]: row for row in server.describe("XINFO", "GROUPS", "events:{transcribe}")}

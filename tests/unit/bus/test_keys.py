@@ -9,21 +9,21 @@ from datetime import timedelta
 from typing import Any, ClassVar, cast, get_args
 
 import pytest
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
+from antiphon.bus.allowances import Allowances, Limits
 from antiphon.bus.attempts import Attempt, Running
 from antiphon.bus.caller import Caller
 from antiphon.bus.clock import ServerClock
 from antiphon.bus.dead import DeadLetter, DeadLetters
 from antiphon.bus.deliveries import Delivery, Pace
+from antiphon.bus.figures import Figures
 from antiphon.bus.keeping import Keeper
 from antiphon.bus.keys import LaneKeys, SessionKeys, session_wake
 from antiphon.bus.output import Output
 from antiphon.bus.policy import RetryPolicy
 from antiphon.bus.results import ResultsReader
 from antiphon.bus.scripts import SCRIPTS, Scripts
+from antiphon.bus.servers import connect
 from antiphon.bus.session_door import SessionDoor
 from antiphon.bus.session_host import SessionHost
 from antiphon.bus.sessions import SessionOutput
@@ -32,8 +32,9 @@ from antiphon.bus.steps import Steps
 from antiphon.bus.wire import Envelope
 from antiphon.bus.work import Work
 from antiphon.errors import Failure, Unavailable
-from antiphon.schemas import PRIORITIES, BlobRef, JobRequest, Kind, TranscribeJob
+from antiphon.schemas import PRIORITIES, BlobRef, JobRequest, Kind, Meter, TranscribeJob
 from antiphon.settings import BusSettings
+from antiphon.telemetry.health import Health, Pulse
 
 pytestmark = pytest.mark.unit
 
@@ -53,6 +54,7 @@ class Recorder:
 
     REPLIES: ClassVar[dict[str, Any]] = {
         "admit": [b"ok", b"1-1"],
+        "allow": [b"ok", b"0", b"0", 0],
         "fill": [b"ok", b"1"],
         "append": b"written",
         "renew": [[], []],
@@ -74,6 +76,9 @@ class Recorder:
         else:
             future.set_result({} if command[0] == "HGETALL" else None)
         return future
+
+    def call_at(self, key: str, *command: Any) -> asyncio.Future[Any]:
+        return self.call(*command)
 
     def send(self, *command: Any) -> None:
         self.call(*command)
@@ -110,7 +115,9 @@ async def test_the_keys_of_every_script_share_a_slot(kind: Kind) -> None:
     )
     attempt = Attempt(delivery, Envelope(b"{}", reply="me"), job, work, 1, 0)
 
-    caller = Caller(Redis(), scripts, settings, "me", clock=clock)
+    # Nobody listens there: what reads by itself reads nothing.
+    servers = connect(BusSettings(redis_url="unix:///nowhere"))
+    caller = Caller(servers, scripts, settings, "me", clock=clock, health=Health())
     await caller.publish(job, priority="bulk", idempotency_key="{x}y", request=JobRequest())
     await caller.publish(job)
     await caller.publish(job, once=True)
@@ -121,18 +128,18 @@ async def test_the_keys_of_every_script_share_a_slot(kind: Kind) -> None:
     work.rest()
     await work.save_checkpoint(b"x", index=0)
     retry = RetryPolicy(settings.max_attempts, settings.backoff, settings.max_backoff)
-    settler = Settler(scripts, keys, settings, "c", retry=retry, settled=None)
+    settler = Settler(scripts, keys, settings, "c", retry=retry, settled=None, figures=Figures(kind, slots=4, held=()))
     await settler.end(attempt, "completed", result={})
     await settler.fail(attempt, Failure("x"))
     await settler.bury_malformed(delivery, ValueError("x"))
     await settler.hand_back(attempt)
     await settler.leave()
     letter = DeadLetter("1-1", job.id, "x", 1, "hi", {b"data": b"{}"})
-    await DeadLetters(cast("Any", None), scripts, kind).replay(letter)
+    await DeadLetters(scripts, kind).replay(letter)
     task = asyncio.ensure_future(asyncio.sleep(0))
     running = {(1, b"1-1"): Running(delivery, cast("Any", task), job.id, work)}
     keeper = Keeper(
-        redis=Redis(),
+        servers=servers,
         scripts=scripts,
         keys=keys,
         settings=settings,
@@ -149,7 +156,7 @@ async def test_the_keys_of_every_script_share_a_slot(kind: Kind) -> None:
         await step()
     await task
     reader = ResultsReader(
-        Redis(retry=Retry(NoBackoff(), 0)),
+        servers,
         scripts,
         kind,
         "mine",
@@ -161,13 +168,20 @@ async def test_the_keys_of_every_script_share_a_slot(kind: Kind) -> None:
         with contextlib.suppress(Unavailable):
             await reader.read()
 
-    client = Redis()
-    held = await SessionHost(client, scripts, "p{q}", refresh_s=1, longest_pause_s=0).take("sess_{a}")
+    pulse = Pulse("sessions", within_s=1)
+    held = await SessionHost(servers, scripts, "p{q}", refresh_s=1, longest_pause_s=0, pulse=pulse).take("sess_{a}")
     await held.commit([SessionOutput("event", b"{}")], {"a": b"b", "c": None}, trim_before=b"1-1")
     held.end_for_the_door()
     await held.finish()
-    line = SessionDoor(client, scripts, "p{q}", refresh_s=1, longest_pause_s=0).open("sess_{a}")
+    line = SessionDoor(servers, scripts, "p{q}", refresh_s=1, longest_pause_s=0, pulse=pulse).open("sess_{a}")
     await line.write("event", b"{}")
+
+    allowances = Allowances(scripts)
+    meter = Meter(account="tenant/key", seconds_per_minute=60)
+    await allowances.take(meter.account, Limits(requests_per_minute=1), running="r", hold_s=1)
+    await allowances.charge(meter, 1.0)
+    allowances.charge_job(meter, job.id, 1.0)
+    allowances.occupy(meter.account, ["r"], hold_s=1)
 
     # Worded by the scripts that exist, so that a new one is not forgotten here.
     assert {name for name, _ in recorder.calls} >= set(_shas()) - {"take"}

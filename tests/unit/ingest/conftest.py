@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,11 +16,15 @@ import pytest
 from antiphon.blobs import open_blobs
 from antiphon.bus import OutputEvent
 from antiphon.calling import Aftercare
+from antiphon.keys import Keys
 from antiphon.models import Catalogue
 from antiphon.schemas import EventKind, Job, Kind, Outcome, Schema
 from antiphon.settings import BlobSettings
+from antiphon.stopping import StopRequest
+from services.ingest.access.keyring import Keyring
+from services.ingest.access.known_keys import KnownKeys
 from services.ingest.app import assemble
-from services.ingest.auth import Keyring
+from services.ingest.leaving import Leaving
 from services.ingest.platform import Platform
 from services.ingest.server import listen, serve_http
 from services.ingest.settings import IngestSettings
@@ -154,7 +159,7 @@ class Door:
     values: Values
     folder: Path
     platform: Platform
-    stop: asyncio.Event
+    stop: StopRequest
 
     def blobs(self) -> list[bytes]:
         """Return the contents of all blobs there are."""
@@ -189,12 +194,15 @@ def open_door(tmp_path: Path) -> OpenDoor:
                 blobs=blobs,
                 aftercare=aftercare,
                 session_door=None,  # type: ignore[arg-type]
+                limiter=None,  # type: ignore[arg-type]
+                known_keys=KnownKeys(Keys(bus), now_s=time.time),  # type: ignore[arg-type]
             )
-            listener, stop = listen(settings), asyncio.Event()
+            listener, stop = listen(settings), StopRequest()
             port = listener.getsockname()[1]
             url = f"http://127.0.0.1:{port}"
-            app = assemble(platform, Keyring.parse(KEY))
-            serving = asyncio.create_task(serve_http(app, settings, listener=listener, stop=stop))
+            leaving = Leaving(stop)
+            app = assemble(platform, Keyring.parse(KEY), leaving=leaving)
+            serving = asyncio.create_task(serve_http(app, settings, listener=listener, leaving=leaving))
             try:
                 async with httpx.AsyncClient(
                     base_url=url, headers={"authorization": f"Bearer {KEY}"}, trust_env=False, timeout=10

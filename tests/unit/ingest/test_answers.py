@@ -212,18 +212,46 @@ async def test_audio_as_events_is_the_same_bytes_in_base64(door: Any) -> None:
 
 
 async def test_audio_that_cannot_be_continued_is_broken_off_visibly(door: Any) -> None:
-    async def lose_worker(call: Any) -> None:
+    async def say_otherwise(call: Any) -> None:
         call.emit("audio", b"first")
         call.emit("reset", b"{}")
+        call.emit("audio", b"fiend and last")
+        spoken(call)
+
+    async def say_less(call: Any) -> None:
+        call.emit("audio", b"first")
+        call.emit("reset", b"{}")
+        call.emit("audio", b"fir")
+        spoken(call)
 
     async def fail(call: Any) -> None:
         call.emit("audio", b"first")
         failed(call)
 
-    for play in (lose_worker, fail):
+    for play in (say_otherwise, say_less, fail):
         door.caller.play = play
         with pytest.raises(httpx.RemoteProtocolError):
             await door.client.post("/v1/audio/speech", json=SPEECH)
+        events = await door.client.post("/v1/audio/speech", json=SPEECH | {"stream_format": "sse"})
+        slice_, last = events.text.strip().split("\n\n")
+        assert base64.b64encode(b"first").decode() in slice_
+        assert last.startswith('data: {"error":')
+
+
+async def test_another_worker_goes_on_where_the_audio_of_a_lost_one_ends(door: Any) -> None:
+    async def work(call: Any) -> None:
+        call.emit("audio", b"first")
+        for pieces in ((b"f", b"i"), (b"fir", b"st", b" and "), (b"first and last",)):
+            call.emit("reset", b"{}")
+            for piece in pieces:
+                call.emit("audio", piece)
+        spoken(call)
+
+    door.caller.play = work
+    assert (await door.client.post("/v1/audio/speech", json=SPEECH)).content == b"first and last"
+    reply = await door.client.post("/v1/audio/speech", json=SPEECH | {"stream_format": "sse"})
+    *deltas, _ = events_of(reply.text)
+    assert b"".join(base64.b64decode(event["audio"]) for event in deltas) == b"first and last"
 
 
 async def test_a_worker_lost_before_the_first_byte_is_not_noticed(door: Any) -> None:

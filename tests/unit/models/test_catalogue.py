@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.errors import InvalidValue, ModelNotFound
+from antiphon.errors import InvalidValue, ModelForbidden, ModelNotFound
 from antiphon.models import Catalogue, Manifest
 from antiphon.schemas import Kind
 
@@ -324,3 +324,30 @@ def test_a_language_model_names_who_hears_and_speaks_for_it(tmp_path: Path) -> N
     file.write_text(file.read_text().replace("hibari", "whisper-base"))
     with pytest.raises(InvalidValue, match=r"models.my-llm.spoken_by: model 'whisper-base' does not synthesize"):
         Catalogue.load(file)
+
+
+def test_a_narrowed_catalogue_has_what_fits_a_pattern_and_nothing_else() -> None:
+    narrowed = PACKAGED.only(("whisper-1", "gpt-4o-*"))
+    names = [model.id for model in narrowed.public()]
+    assert "whisper-1" in names
+    assert all(name == "whisper-1" or name.startswith("gpt-4o-") for name in names)
+    assert narrowed.resolve("gpt-4o-transcribe", "transcribe") == PACKAGED.resolve("gpt-4o-transcribe", "transcribe")
+    with pytest.raises(ModelForbidden) as refusal:
+        narrowed.resolve("tts-1", "synthesize")
+    assert (refusal.value.http_status, refusal.value.code, refusal.value.param) == (403, "model_not_found", "model")
+    with pytest.raises(ModelForbidden):
+        narrowed.resolve("tts-1", "transcribe")
+    with pytest.raises(ModelNotFound):
+        narrowed.resolve("no-such-model", "transcribe")
+    assert PACKAGED.only(()) is PACKAGED
+    assert PACKAGED.resolve("tts-1", "synthesize")
+
+
+def test_a_deployment_fits_by_its_own_name_or_by_what_it_stands_for(tmp_path: Path) -> None:
+    override = tmp_path / "models.toml"
+    override.write_text('[deployments]\nours = "whisper-1"\n')
+    catalogue = Catalogue.load(override)
+    for pattern in ("ours", "whisper-1", "o*"):
+        assert catalogue.only((pattern,)).resolve("ours", "transcribe").public.base == "whisper-1"
+    with pytest.raises(ModelForbidden):
+        catalogue.only(("ours",)).resolve("whisper-1", "transcribe")

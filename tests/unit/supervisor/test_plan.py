@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
-from antiphon.supervisor.plan import ProcessSpec, Stage, plan_services
+from antiphon.supervisor.plan import ProcessSpec, Stage, metrics_ports, plan_services
 from antiphon.supervisor.settings import PlatformSettings
 
 pytestmark = pytest.mark.unit
 
 
-def plan(environ: dict[str, str] | None = None, **settings: int) -> dict[str, ProcessSpec]:
+def plan(environ: dict[str, str] | None = None, **settings: int | timedelta) -> dict[str, ProcessSpec]:
     specs = plan_services(
         PlatformSettings(port=8123, **settings),  # type: ignore[arg-type]
         redis_url="unix:///s",
@@ -44,6 +45,15 @@ def test_only_the_door_learns_the_keys() -> None:
         assert "one" not in str(spec.environment)
         assert spec.environment["OTEL_SERVICE_NAME"] == "x"
         assert spec.environment["REDIS_URL"] == "unix:///s"
+
+
+def test_each_process_tells_its_metrics_at_a_port_of_its_own() -> None:
+    specs = plan(metrics_port=9464, translators=0)
+    ports = {name: int(spec.environment["ANTIPHON_METRICS_PORT"]) for name, spec in specs.items()}
+    assert ports["ingest"] == 9464
+    assert sorted(ports.values()) == list(metrics_ports(PlatformSettings(metrics_port=9464, translators=0)))
+    assert {spec.environment["ANTIPHON_METRICS_PORT"] for spec in plan().values()} == {"0"}
+    assert not metrics_ports(PlatformSettings())
 
 
 def test_the_door_waits_only_for_workers_that_are_run() -> None:
@@ -81,6 +91,11 @@ def test_a_process_gets_longer_to_end_than_it_takes_itself() -> None:
     specs = plan()
     assert specs["ingest"].grace_s > 30
     assert specs["transcriber"].grace_s > 20
+
+
+def test_the_door_gets_the_time_that_its_live_sessions_have() -> None:
+    specs = plan(drain_delay=timedelta(seconds=5), realtime_grace=timedelta(minutes=2))
+    assert specs["ingest"].grace_s > 125
 
 
 def test_keys_are_read_without_blanks() -> None:

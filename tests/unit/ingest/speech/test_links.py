@@ -4,7 +4,7 @@ import pytest
 from starlette.datastructures import QueryParams
 
 from antiphon.errors import InvalidValue, ModelNotFound, Overloaded
-from services.ingest.auth import is_guarded
+from services.ingest.access.presented import is_guarded
 from services.ingest.errors import error_response
 from services.ingest.errors_speech import LinkRefused, NotServed, error_object
 from services.ingest.speech.links import Signer, read_lifetime_s
