@@ -7,17 +7,22 @@ PLATFORM := .venv/.platform
 DEVELOP := .venv/.develop
 WAITING := $(addprefix tests/integration/,bus/ producer/ webhooks/ ingest/ synthesizer/)
 WHOLE := tests/integration/supervisor/
+BUS := $(addprefix tests/integration/,bus/ producer/)
+# What differs most on a cluster; the rest of BUS is run there by test-topologies.
+CLUSTERED := $(patsubst %,tests/integration/bus/test_%.py,callers line outages resuming sessions)
 CONTENDERS := taskiq celery dramatiq arq
+# A translator runs in the image of the transcriber.
+IMAGES := ingest transcriber synthesizer responder realtime webhooks tools
 # What the clients of the contract tests need but never load there.
 UNUSED := $(addprefix --no-emit-package ,llvmlite numba onnxruntime)
 LOCK_OPTIONS := --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo up weights test test-bus test-parts test-platform check chaos bench docs lock
+.PHONY: help demo up weights test test-bus test-topologies test-parts test-platform check chaos bench load docs lock
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(PLATFORM) ## Start everything, speak, transcribe and translate, show the result, stop
 	@$(BIN)/antiphon demo
@@ -36,6 +41,10 @@ test: $(DEVELOP) ## Install, check, and run all tests: the fast ones first
 
 test-bus: $(DEVELOP)
 	$(BIN)/python -m pytest -q --durations=10 $(WAITING)
+	$(BIN)/python -m pytest -q --durations=10 --topology=cluster -k valkey $(CLUSTERED)
+
+test-topologies: $(DEVELOP) ## Run the bus's tests on sentinels and on a cluster, with each server program
+	$(BIN)/python -m pytest -q --durations=10 --topology=sentinel,cluster $(BUS)
 
 test-parts: $(DEVELOP)
 	$(BIN)/python -m pytest -q --durations=10 tests/chaos $(filter-out $(WAITING) $(WHOLE),$(wildcard tests/integration/*/))
@@ -60,12 +69,25 @@ bench: $(DEVELOP) ## Measure the bus, the door and the models against the bare l
 	@$(BIN)/antiphon models pull
 	@$(BIN)/python -m tests.bench
 
+load: $(DEVELOP) ## Mixed traffic and a report of it: LOAD="files=8 sessions=1", BASE_URL, API_KEY (docs/load.md)
+	@$(BIN)/antiphon models pull $(if $(BASE_URL),speech-samples speech-readings,$(if $(SMALL),--all))
+	@API_KEY="$(API_KEY)" $(BIN)/python -m tests.load $(if $(LOAD),--load "$(LOAD)") $(if $(RAMP),--ramp $(RAMP)) \
+		$(if $(DURATION),--duration $(DURATION)) $(if $(ALONE),--alone $(ALONE)) $(if $(SMALL),--small) \
+		$(if $(WORKERS),--workers $(WORKERS)) $(if $(BASE_URL),--base-url $(BASE_URL)) $(if $(OUT),--out $(OUT))
+
 lock: ## Resolve requirements/*.in anew into the lock files (needs uv)
 	@command -v uv > /dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv" >&2; exit 1; }
 	uv pip compile $(LOCK_OPTIONS) --output-file requirements/platform.lock requirements/platform.in
 	uv pip compile $(LOCK_OPTIONS) --output-file requirements/develop.lock requirements/develop.in
 	for name in $(CONTENDERS); do \
 		uv pip compile $(LOCK_OPTIONS) --output-file requirements/bench/$$name.lock requirements/bench/$$name.in || exit; done
+	for name in $(IMAGES); do \
+		printf 'antiphon-services[%s] @ file://$(CURDIR)\nantiphon @ file://$(CURDIR)/shared\n' $$name | \
+		uv pip compile $(LOCK_OPTIONS) --constraint requirements/platform.lock \
+			--no-emit-package antiphon --no-emit-package antiphon-services \
+			--output-file requirements/images/$$name.lock - || exit; done
+	for name in build cuda; do uv pip compile $(LOCK_OPTIONS) --constraint requirements/platform.lock \
+		--output-file requirements/images/$$name.lock requirements/images/$$name.in || exit; done
 	uv pip compile $(LOCK_OPTIONS) --output-file requirements/clients/beta.lock requirements/clients/beta.in
 	uv pip compile $(LOCK_OPTIONS) $(UNUSED) --output-file requirements/clients/voice.lock requirements/clients/voice.in
 
