@@ -74,6 +74,8 @@ class Served:
             **self.environment,
             "REDIS_URL": self.redis_url,
             "ANTIPHON_BLOB_URL": f"file://{self.state}/blobs",
+            # The first door listens where the environment says.
+            "ANTIPHON_METRICS_PORT": "0",
         }
 
 

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from redis.exceptions import RedisError
+
 from antiphon.bus.connection import BLOCK_MS, pairs_of
 from antiphon.bus.deliveries import Delivery
 from antiphon.bus.keys import GROUP, LaneKeys
@@ -60,9 +62,37 @@ class Intake:
         self._most_bulk = slots - max(1, slots // 4) if slots > 1 else 1
         self._line, self._second_line = (servers.line(keys.control) for _ in range(2))
         self._beside: asyncio.Task[bool] | None = None
+        self._cut_off = False
 
     async def read(self) -> None:
         """Read until cancelled. Raises `redis.RedisError` or `OSError`; it may be called again."""
+        if self._cut_off:
+            await self.recall()
+            self._cut_off = False
+        try:
+            await self._read()
+        except (RedisError, OSError):
+            self._cut_off = True
+            raise
+
+    async def recall(self) -> None:
+        """Take up what was given to a read whose reply has never come: peers would only do so when its lease ends."""
+        if self._beside is not None:
+            # What it is given from now on would be begun twice.
+            await end([self._beside])
+            await self._second_line.close()
+            self._beside = None
+        async with self.taking:
+            known = [part for lane, entry in self._held for part in (lane + 1, entry)]
+            most = 2 * self._slots + len(self._keys.streams)
+            taken = await self._scripts.run("recall", self._keys.streams, GROUP, self._consumer, most, *known)
+            surplus: list[Delivery] = []
+            for lane, entry, flat, deliveries in taken:
+                self._begin_or_spare(Delivery(lane - 1, entry, pairs_of(flat), deliveries), surplus)
+        if surplus:
+            await self._release(surplus)
+
+    async def _read(self) -> None:
         rounds = 0
         more = True  # may wait on the lane: then the more urgent streams go first, which a blocking read cannot do
         while True:
@@ -145,10 +175,14 @@ class Intake:
             for entry, fields in entries:
                 delivery = Delivery(self._keys.streams.index(stream.decode()), entry, fields, 1, cancels != 0)
                 # Three may come where one slot is free.
-                if len(self._held) < self._slots and (delivery.lane != _BULK or self.bulk_room() > 0):
-                    self._begin(delivery)
-                else:
-                    surplus.append(delivery)
+                self._begin_or_spare(delivery, surplus)
         if surplus:
             await self._release(surplus)
         return more
+
+    def _begin_or_spare(self, delivery: Delivery, surplus: list[Delivery]) -> None:
+        """Begin a job if there is a slot for it, else add it to what is handed back."""
+        if len(self._held) < self._slots and (delivery.lane != _BULK or self.bulk_room() > 0):
+            self._begin(delivery)
+        else:
+            surplus.append(delivery)

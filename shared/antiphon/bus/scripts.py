@@ -30,6 +30,7 @@ _NAMES = (
     "note",
     "occupy",
     "part",
+    "recall",
     "reclaim",
     "release",
     "renew",

@@ -11,7 +11,7 @@ import pytest
 from antiphon.bus import Bus
 from antiphon.errors import Unavailable
 from tests.eventually import eventually
-from tests.integration.bus.conftest import STD, Handler, make_job, make_settings, pending, serve
+from tests.integration.bus.conftest import STD, Handler, make_job, make_settings, pending, result_of, serve
 from tests.servers import Server
 
 pytestmark = pytest.mark.integration
@@ -34,6 +34,46 @@ async def test_workers_and_callers_survive_a_killed_server_and_lose_nothing(own_
         took_s = time.monotonic() - back
     assert {outcome.status for outcome in outcomes} == {"completed"}
     assert took_s < 8, "far less than a lease"
+
+
+def _blocked(server: Server) -> list[str]:
+    """Return the commands that wait for something."""
+    with server.client() as client:
+        return [each["cmd"] for each in client.client_list() if "b" in each["flags"]]
+
+
+@pytest.mark.topologies("single")
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "with no room for more batch work"])
+async def test_what_was_in_a_reply_that_was_cut_off_is_done_long_before_its_lease_ends(
+    own_server: Server, busy: bool
+) -> None:
+    server = own_server
+    handler = Handler()
+    settings = make_settings(server, lease=timedelta(seconds=30))
+    async with Bus.open(settings) as bus, bus.caller() as caller, serve(bus, handler, concurrency=4):
+        assert (await (await caller.submit(make_job())).outcome()).status == "completed"
+        handler.release.clear()
+        before = [await caller.submit(make_job(), priority="bulk") for _ in range(3 if busy else 0)]
+        await eventually(lambda: len(handler.begun) == 1 + len(before))
+        await eventually(lambda: "xreadgroup" in _blocked(server))
+        (worker,) = {each["name"] for each in server.describe("XINFO", "CONSUMERS", STD, "workers")}
+        job = make_job()
+        # At one stroke, before the worker's own read is served: the server has delivered, and nobody has heard.
+        deliver = """redis.call('XADD', KEYS[1], '*', 'data', ARGV[2])
+                     return redis.call('XREADGROUP', 'GROUP', 'workers', ARGV[1], 'STREAMS', KEYS[1], '>')"""
+        server.do("EVAL", deliver, 1, STD, worker, job.model_dump_json())
+        assert pending(server) == 1
+        server.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        back = time.monotonic()
+        await eventually(lambda: job.id in handler.begun)
+        took_s = time.monotonic() - back
+        handler.release.set()
+        await eventually(lambda: result_of(server, job.id))
+        assert [(await call.outcome()).status for call in before] == ["completed"] * len(before)
+    assert took_s < 10, "far less than a lease"
+    assert handler.begun.count(job.id) == 1
+    assert set(handler.attempts) == {1}
+    assert pending(server) == 0
 
 
 async def test_a_streamed_job_in_flight_when_the_server_dies_goes_on_at_once(own_server: Server) -> None:

@@ -40,15 +40,15 @@ async def test_a_request_is_told_by_its_route_and_never_by_its_path(door: Door) 
         ("GET", "unmatched", 404),
     )
     before = {each: requests(*each) for each in (job, listed, lost, ("POST", dated, 404))}
-    await door.client.get("/v1/jobs/secret-path-1")
+    await door.client.get("/v1/jobs/canary-path-1")
     await door.client.get("/v1/models")
-    await door.client.get("/v1/secret-path-2")
-    await door.client.post("/openai/deployments/secret%2Fpath/audio/transcriptions?api-version=2025-01-01", json={})
+    await door.client.get("/v1/canary-path-2")
+    await door.client.post("/openai/deployments/canary%2Fpath/audio/transcriptions?api-version=2025-01-01", json={})
     await door.client.request("PROPFIND", "/v1/models")
     for each, count in before.items():
         assert requests(*each) == count + 1, each
     assert requests("_OTHER", "/v1/models", 405), "a method that a caller made up is none of ours"
-    assert not [route for route in routes() if "secret" in route]
+    assert not [route for route in routes() if "canary" in route]
 
 
 async def test_a_probe_is_not_counted(door: Door) -> None:

@@ -17,6 +17,7 @@ from antiphon.bus.clock import ServerClock
 from antiphon.bus.dead import DeadLetter, DeadLetters
 from antiphon.bus.deliveries import Delivery, Pace
 from antiphon.bus.figures import Figures
+from antiphon.bus.intake import Intake
 from antiphon.bus.keeping import Keeper
 from antiphon.bus.keys import LaneKeys, SessionKeys, session_wake
 from antiphon.bus.output import Output
@@ -59,6 +60,7 @@ class Recorder:
         "append": b"written",
         "renew": [[], []],
         "reclaim": [[b"0-0"] * 3, []],
+        "recall": [],
         "hold": [0, []],
         "commit": [1, 0],
     }
@@ -155,6 +157,18 @@ async def test_the_keys_of_every_script_share_a_slot(kind: Kind) -> None:
     for step in (keeper.renew, keeper.reclaim, keeper.tend, keeper.beat):
         await step()
     await task
+    intake = Intake(
+        servers=servers,
+        scripts=scripts,
+        keys=keys,
+        consumer="c",
+        slots=4,
+        held=running,
+        begin=lambda _: None,
+        release=settler.release,
+        pulse=Pulse("jobs", within_s=1),
+    )
+    await intake.recall()
     reader = ResultsReader(
         servers,
         scripts,

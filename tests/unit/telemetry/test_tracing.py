@@ -25,7 +25,7 @@ alone, parent = sampled()
 with continued_trace({"traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01"}):
     child, header = sampled()
 resource = getattr(trace.get_tracer_provider(), "resource", None)
-print(json.dumps([alone, child, header[3:35], resource and dict(resource.attributes)]))
+print(json.dumps([alone, child, header[3:35], resource and dict(resource.attributes)]), flush=True)
 import os; os._exit(0)
 """
 
