@@ -51,10 +51,12 @@ class Talk:
         return await self.until("session.updated")
 
     async def say(self, text: str, **fields: Any) -> Event:
-        """Add a user's message; return its `conversation.item.added`."""
+        """Add a user's message and wait until it is there; return its `conversation.item.added`."""
         item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
         await self.send("conversation.item.create", item={**item, **fields})
-        return await self.until("conversation.item.added")
+        added = await self.until("conversation.item.added")
+        await self.until("conversation.item.done")
+        return added
 
     async def append(self, sound: bytes) -> None:
         """Append samples to the input buffer."""

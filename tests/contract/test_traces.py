@@ -14,6 +14,7 @@ import httpx
 import openai
 import pytest
 
+from tests.bench.clips import told_anew
 from tests.contract.chat_models import ECHO, LOCAL
 from tests.contract.chat_talk import records, says, seconds_of, voiced
 from tests.contract.chat_upstream import ScriptedUpstream
@@ -89,7 +90,7 @@ def test_a_refusal_by_a_worker_is_told_by_its_kind_alone(
 def test_a_chat_that_hears_and_speaks_is_one_tree_that_goes_on_at_the_server_behind_it(
     http: httpx.Client, upstream: ScriptedUpstream, clips: Path, collector: Collector, caller: Caller
 ) -> None:
-    sound = (clips / "en" / "hello_world.wav").read_bytes()
+    sound = told_anew((clips / "en" / "hello_world.wav").read_bytes())
     asked = {"model": ECHO, "messages": [records(sound, "wav", "Echo, Juniper.")], "max_completion_tokens": 40}
     reply = http.post("/v1/chat/completions", json={**asked, **voiced("wav")}, headers=caller.headers)
     assert reply.status_code == 200, reply.text

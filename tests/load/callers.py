@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import orjson
 
-from tests.bench.clips import cut_clips, english_paths, read_clips
+from tests.bench.clips import cut_clips, english_paths, read_clips, told_anew
 from tests.load.tally import REFUSALS, Request, Tally, Unanswered
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Callers:
         """Ask aloud and have it answered aloud."""
         clip = self.sounds.next("chat", self.sounds.questions)
         async with self.tally.request("chat", due_s) as request:
-            sound = {"data": base64.b64encode(clip.data).decode(), "format": "wav"}
+            sound = {"data": base64.b64encode(told_anew(clip.data)).decode(), "format": "wav"}
             await self.ask(request, [{"type": "input_audio", "input_audio": sound}], spoken=True)
 
     async def ask(
