@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import re
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -13,19 +12,19 @@ from random import Random
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-import redis.asyncio
-
 from antiphon.planning.measured import Kept, Measured, Point, Service, Share, Talk
 from tests.load.callers import Callers
 from tests.load.jobs import send_jobs
+from tests.load.left import left_behind, sizes_of_keys
 from tests.load.sessions import SILENCE_MS, Talker
 from tests.load.tally import Request, Tally
 from tests.load.watch import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from tests.bench.platform import Door
+    from tests.load.left import Sizes
     from tests.load.options import Options
 
 _SHORT = "The train leaves at nine."
@@ -34,7 +33,6 @@ _LISTENERS = 2
 _WINDOW_S, _PIECE_CHARACTERS = 30.0, 200.0
 _SEATS = {"transcribe": 4, "synthesize": 1, "respond": 8}
 """As the services are set by default: two calls of two windows each, one voice, eight conversations."""
-_ID = re.compile(r"[^:{}]+")
 
 
 @dataclass
@@ -50,12 +48,14 @@ class Alone:
     door_s: float = 0.0
     server_s: float = 0.0
     requests: int = 0
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     async def measure(self, command: str, machine: str) -> Measured:
         """Return the figures. Raises `RuntimeError` when work that nothing stands in the way of fails."""
         services: dict[str, Service] = {}
+        together = 1.0
         load = self.options.load
-        spoken = load["chat"] or load["sessions"]
+        spoken = bool(load["chat"] or load["sessions"])
         if load["files"] or load["jobs"] or spoken:
             services["transcribe"] = await self._hearing()
         if load["speech"] or spoken:
@@ -63,6 +63,7 @@ class Alone:
         talk = Talk(characters_per_token=4.5, silence_s=SILENCE_MS / 1000)
         if spoken:
             services["respond"], talk = await self._answering()
+            together = await self._together(services["transcribe"], services["respond"])
         if load["chat"]:
             await self._leaving("chat", lambda: self._each(lambda: self.callers.chat(self.callers.tally.now()), 2), 2)
         if load["jobs"]:
@@ -78,6 +79,7 @@ class Alone:
             door=self._share("ingest", self.door_s, sessions, memory),
             realtime=self._share("realtime", 0.0, sessions, memory),
             server=self._share("server", self.server_s, sessions, memory),
+            together=together,
             talk=talk,
             kept=self.kept,
             session_bytes=session_bytes,
@@ -85,9 +87,7 @@ class Alone:
 
     async def _hearing(self) -> Service:
         short, long = self.callers.sounds.questions[0], self.callers.sounds.files[-1]
-
-        async def hear() -> Request:
-            return await self._one("files", lambda request: self.callers.transcribe(request, short))
+        hear = self._hear
 
         async def hear_long() -> Request:
             return await self._one("files", lambda request: self.callers.transcribe(request, long))
@@ -137,17 +137,11 @@ class Alone:
         )
 
     async def _answering(self) -> tuple[Service, Talk]:
-        numbers = itertools.count(1)
         answers: list[Request] = []
 
         async def ask() -> Request:
-            # No two questions are alike, lest their beginnings be remembered further than those of real ones.
-            question = f"Tell me a story about {next(numbers)} foxes who live in a forest and love to sing."
-            answered = await self._one(
-                "chat", lambda request: self.callers.ask(request, question, spoken=False, tokens=_TOKENS)
-            )
-            answers.append(answered)
-            return answered
+            answers.append(await self._ask())
+            return answers[-1]
 
         await ask()
         points = [await self._point("responder", ask, 1)]
@@ -197,7 +191,47 @@ class Alone:
         bytes_each = sum(size for name, (_, size, _) in sizes.items() if name == "session") / _LISTENERS
         return {name: value / _LISTENERS for name, value in used.items()}, bytes_each
 
+    async def _together(self, hearing: Service, answering: Service) -> float:
+        """Return what is left of the work of both when they share the processors."""
+        seconds = await self._meanwhile(self._hear, self._ask)
+        pairs = list(zip((hearing, answering), seconds, strict=True))
+        wanted = sum(service.points[0].processors for service, _ in pairs)
+        done = sum(service.points[0].processors / (service.points[0].jobs_per_s * each) for service, each in pairs)
+        kept = done / min(float(os.cpu_count() or 1), wanted)
+        self.say(f"  transcriber and responder together: {kept:.0%} of the work that they do alone")
+        return min(1.0, kept)
+
+    async def _meanwhile(self, *calls: Callable[[], Awaitable[Request]]) -> list[float]:
+        """Repeat calls side by side for a while; return the mean seconds of each, of those with company only."""
+        end_s = time.perf_counter() + self.options.alone_s
+        ended = [False for _ in calls]
+
+        async def keep_on(number: int) -> float:
+            seconds: list[float] = []
+            # Who is done goes on as company until the other is.
+            while not all(ended):
+                took_s = _seconds(await calls[number]())
+                if not ended[number]:
+                    seconds.append(took_s)
+                ended[number] = time.perf_counter() >= end_s
+            return fmean(seconds)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(keep_on(number)) for number in range(len(calls))]
+        return [task.result() for task in tasks]
+
     # -- one measurement --
+
+    async def _hear(self) -> Request:
+        short = self.callers.sounds.questions[0]
+        return await self._one("files", lambda request: self.callers.transcribe(request, short))
+
+    async def _ask(self) -> Request:
+        # No two questions are alike, lest their beginnings be remembered further than those of real ones.
+        question = f"Tell me a story about {next(self._numbers)} foxes who live in a forest and love to sing."
+        return await self._one(
+            "chat", lambda request: self.callers.ask(request, question, spoken=False, tokens=_TOKENS)
+        )
 
     async def _point(self, worker: str, call: Callable[[], Awaitable[Request]], in_flight: int) -> Point:
         """Keep so many calls in flight for a while."""
@@ -234,34 +268,15 @@ class Alone:
         for _ in range(count):
             await call()
 
-    # -- what is left in the server --
-
     async def _leaving(self, kind: str, work: Callable[[], Awaitable[None]], requests: int) -> None:
         """Do something and see which keys it leaves behind."""
         before = await self._sizes()
         await work()
-        found = []
-        for name, (count, size, ttl_s) in (await self._sizes()).items():
-            known, known_size, _ = before.get(name, (0, 0.0, 0.0))
-            if count > known and ttl_s > 0:
-                each = (size - known_size) / (count - known)
-                found.append(
-                    Kept(name=name, count=(count - known) / requests, bytes=max(0.0, round(each)), ttl_s=round(ttl_s))
-                )
-        self.kept[kind] = tuple(sorted(found, key=lambda kept: kept.name))
+        self.kept[kind] = left_behind(before, await self._sizes(), requests=requests)
 
-    async def _sizes(self) -> dict[str, tuple[int, float, float]]:
-        """Return how many keys there are of each name, their bytes, and the longest they will live, in seconds."""
+    async def _sizes(self) -> Sizes:
         assert self.door.redis_url is not None
-        sizes: dict[str, tuple[int, float, float]] = {}
-        async with redis.asyncio.from_url(self.door.redis_url) as server:
-            async for key in server.scan_iter(count=500):
-                size, ttl_s = await server.memory_usage(key, samples=0), await server.ttl(key)
-                match = _ID.match(key.decode())
-                name = match.group() if match else ""
-                count, total, longest_s = sizes.get(name, (0, 0.0, 0.0))
-                sizes[name] = count + 1, total + (size or 0), max(longest_s, float(ttl_s))
-        return sizes
+        return await sizes_of_keys(self.door.redis_url)
 
     def _share(self, name: str, used_s: float, sessions: dict[str, float], memory: dict[str, float]) -> Share:
         return Share(
