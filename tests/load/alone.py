@@ -53,7 +53,6 @@ class Alone:
     async def measure(self, command: str, machine: str) -> Measured:
         """Return the figures. Raises `RuntimeError` when work that nothing stands in the way of fails."""
         services: dict[str, Service] = {}
-        together = 1.0
         load = self.options.load
         spoken = bool(load["chat"] or load["sessions"])
         if load["files"] or load["jobs"] or spoken:
@@ -63,7 +62,6 @@ class Alone:
         talk = Talk(characters_per_token=4.5, silence_s=SILENCE_MS / 1000)
         if spoken:
             services["respond"], talk = await self._answering()
-            together = await self._together(services["transcribe"], services["respond"])
         if load["chat"]:
             await self._leaving("chat", lambda: self._each(lambda: self.callers.chat(self.callers.tally.now()), 2), 2)
         if load["jobs"]:
@@ -79,7 +77,6 @@ class Alone:
             door=self._share("ingest", self.door_s, sessions, memory),
             realtime=self._share("realtime", 0.0, sessions, memory),
             server=self._share("server", self.server_s, sessions, memory),
-            together=together,
             talk=talk,
             kept=self.kept,
             session_bytes=session_bytes,
@@ -190,35 +187,6 @@ class Alone:
             raise RuntimeError(f"a live session failed: {wrong[0]}")
         bytes_each = sum(size for name, (_, size, _) in sizes.items() if name == "session") / _LISTENERS
         return {name: value / _LISTENERS for name, value in used.items()}, bytes_each
-
-    async def _together(self, hearing: Service, answering: Service) -> float:
-        """Return what is left of the work of both when they share the processors."""
-        seconds = await self._meanwhile(self._hear, self._ask)
-        pairs = list(zip((hearing, answering), seconds, strict=True))
-        wanted = sum(service.points[0].processors for service, _ in pairs)
-        done = sum(service.points[0].processors / (service.points[0].jobs_per_s * each) for service, each in pairs)
-        kept = done / min(float(os.cpu_count() or 1), wanted)
-        self.say(f"  transcriber and responder together: {kept:.0%} of the work that they do alone")
-        return min(1.0, kept)
-
-    async def _meanwhile(self, *calls: Callable[[], Awaitable[Request]]) -> list[float]:
-        """Repeat calls side by side for a while; return the mean seconds of each, of those with company only."""
-        end_s = time.perf_counter() + self.options.alone_s
-        ended = [False for _ in calls]
-
-        async def keep_on(number: int) -> float:
-            seconds: list[float] = []
-            # Who is done goes on as company until the other is.
-            while not all(ended):
-                took_s = _seconds(await calls[number]())
-                if not ended[number]:
-                    seconds.append(took_s)
-                ended[number] = time.perf_counter() >= end_s
-            return fmean(seconds)
-
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(keep_on(number)) for number in range(len(calls))]
-        return [task.result() for task in tasks]
 
     # -- one measurement --
 

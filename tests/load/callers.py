@@ -135,7 +135,7 @@ class Callers:
             async for event in events_of(reply):
                 if "error" in event:
                     raise Unanswered("error in the stream")
-                request.tokens = (event.get("usage") or {}).get("completion_tokens") or request.tokens
+                request.tokens = _text_tokens(event.get("usage") or {}) or request.tokens
                 for choice in event.get("choices") or ():
                     delta = choice.get("delta") or {}
                     audio = delta.get("audio") or {}
@@ -205,3 +205,9 @@ async def events_of(reply: httpx.Response) -> AsyncIterator[dict[str, Any]]:
             event = orjson.loads(data)
             if isinstance(event, dict):
                 yield event
+
+
+def _text_tokens(usage: dict[str, Any]) -> int:
+    """Return what was written of an answer, without its sound."""
+    details = usage.get("completion_tokens_details") or {}
+    return int(usage.get("completion_tokens") or 0) - int(details.get("audio_tokens") or 0)

@@ -222,13 +222,14 @@ def _load(found: Found, hold_s: float) -> Report:
 
 
 def _answers(found: Found, kind: str) -> Report:
-    written = [request for request in found.tally.requests if request.kind == kind and request.written]
-    each = found.measured.talk.characters_per_token if found.measured else 4.5
+    """Return how long answers were, and how much of each its first sentence was."""
+    written = [one for one in found.tally.requests if one.kind == kind and one.written and one.tokens]
     if not written:
         return {"tokens": float(TOKENS), "sentence_tokens": _SENTENCE_TOKENS}
+    sentences = [one.tokens * len(_sentence(one.written)) / len(one.written) for one in written]
     return {
-        "tokens": round(max(1.0, fmean(len(request.written) for request in written) / each), 2),
-        "sentence_tokens": round(max(1.0, fmean(len(_sentence(one.written)) for one in written) / each), 2),
+        "tokens": round(fmean(one.tokens for one in written), 2),
+        "sentence_tokens": round(max(1.0, fmean(sentences)), 2),
     }
 
 

@@ -91,15 +91,15 @@ class Engine(Generic[T]):
             done.append(heappop(self._seated)[2])
         return done
 
-    def seat(self, part: float, kept: float = 1.0) -> None:
-        """Fill free seats and go on with `part` of the processors that are wanted, which do `kept` of their work."""
+    def seat(self, part: float) -> None:
+        """Fill free seats and go on, with `part` of the processors that are wanted."""
         while self._waiting and len(self._seated) < self.seats:
             waiting = heappop(self._waiting)
             heappush(self._seated, (self._clock + waiting.work_s, waiting.number, waiting.turn))
         self._part = part
         # What a call gains from company does not make anybody faster than alone.
         each = min(1.0, self._curves.speed.at(self.present) / len(self._seated)) if self._seated else 0.0
-        self._pace = each * part * kept
+        self._pace = each * part
 
     def done_in(self) -> float | None:
         """Return the seconds until a turn ends if nothing changes; None when nobody sits."""
@@ -111,9 +111,8 @@ class Engine(Generic[T]):
 class Machine(Generic[T]):
     """Some processors, and the engines that share them."""
 
-    def __init__(self, *, processors: float, background: float = 0.0, together: float = 1.0) -> None:
-        """`background` is used besides the engines; `together` is the work left where several want the processors."""
-        self.together = together
+    def __init__(self, *, processors: float, background: float = 0.0) -> None:
+        """`background` is what is used besides the engines."""
         self.processors = processors
         self.background = background
         self.engines: tuple[Engine[T], ...] = ()
@@ -144,9 +143,7 @@ class Machine(Generic[T]):
             for engine in engines:
                 wanted += engine.wanted
             part = left / wanted if wanted > left else 1.0
-            # Threads of one engine wait for each other, and longer where another engine's are in the way.
-            crowded = wanted > left and sum(engine.present > 0 for engine in engines) > 1
             for engine in engines:
-                engine.seat(part, self.together if crowded else 1.0)
+                engine.seat(part)
             left = max(left - wanted, least)
         return min((soon for engine in self.engines if (soon := engine.done_in()) is not None), default=None)

@@ -38,7 +38,7 @@ class Installation:
         """Return the lanes with their workers, all of them idle. Raises `InvalidValue` for what was not measured."""
         shared: Machine[Task] | None = None
         if self.together is not None:
-            shared = Machine(processors=self.together, background=self.background, together=measured.together)
+            shared = Machine(processors=self.together, background=self.background)
         lanes: dict[Kind, Lane] = {}
         for name, count in self.replicas.items():
             if (kind := LANES.get(name)) is None or not count:

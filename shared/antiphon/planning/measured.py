@@ -123,8 +123,6 @@ class Measured(Figures):
     door: Share
     realtime: Share
     server: Share
-    together: float = Field(default=1.0, gt=0, le=1)
-    """Of the work that so many processors do for one engine, what they do for two that both want them."""
     talk: Talk
     kept: dict[str, tuple[Kept, ...]] = {}
     """By kind of request."""

@@ -95,21 +95,6 @@ def test_engines_that_want_more_processors_than_there_are_slow_each_other_down()
     assert outcome.processors["transcribe"] + outcome.processors["synthesize"] <= 2.0
 
 
-def test_engines_that_are_in_each_other_s_way_lose_work_besides() -> None:
-    machine: Machine[Task] = Machine(processors=2.0, together=0.5)
-    greedy = Speed(seats=1, speed=Curve([(1, 1.0)]), processors=Curve([(1, 2.0)]))
-    lanes = {
-        "transcribe": Lane([worker(greedy, machine=machine)]),
-        "synthesize": Lane([worker(greedy, machine=machine)]),
-    }
-    errand = Errand((Step("transcribe", (1.0,)), Step("synthesize", (0.5,))))
-    outcome = Simulation(lanes, seed=1).run(  # type: ignore[arg-type]
-        [Talkers("chat", 1, lambda _: errand, lambda _: 1.0)], stages=[Stage(6.0)]
-    )
-    # A quarter of the pace until the shorter one ends after two seconds, then the half that is left at the whole pace.
-    assert outcome.kinds["chat"].whole_s[0] == pytest.approx(2.5)
-
-
 def test_batch_work_gives_way_where_it_is_recognised_apart() -> None:
     machine: Machine[Task] = Machine(processors=1.0)
     speed = Speed(seats=2, speed=Curve([(1, 1.0)]), processors=Curve([(1, 1.0)]))
