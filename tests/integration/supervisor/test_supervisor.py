@@ -26,9 +26,10 @@ SOON_S = 10.0
 QUICK = RestartPolicy(first_delay_s=0.01, longest_delay_s=0.05, tries_before_ready=3)
 
 STEADY = """
-    import signal, sys, time
+    import os, signal, sys, time
     def leave(*_):
-        print("bye", flush=True)
+        # Not by print, which the signal may have interrupted.
+        os.write(1, b"bye\\n")
         with open({diary!r}, "a") as diary:
             diary.write({name!r} + "\\n")
         sys.exit(0)
