@@ -26,17 +26,14 @@ SOON_S = 10.0
 QUICK = RestartPolicy(first_delay_s=0.01, longest_delay_s=0.05, tries_before_ready=3)
 
 STEADY = """
-    import os, signal, sys, time
-    def leave(*_):
-        # Not by print, which the signal may have interrupted.
-        os.write(1, b"bye\\n")
-        with open({diary!r}, "a") as diary:
-            diary.write({name!r} + "\\n")
-        sys.exit(0)
-    signal.signal(signal.SIGTERM, leave)
+    import signal, sys
+    # A handler would not run for a signal that comes just before a sleep.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGTERM}})
     print("here", flush=True)
-    while True:
-        time.sleep(60)
+    signal.sigwait({{signal.SIGTERM}})
+    print("bye", flush=True)
+    with open({diary!r}, "a") as diary:
+        diary.write({name!r} + "\\n")
 """
 DEAF = """
     import signal, time
