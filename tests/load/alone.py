@@ -21,7 +21,7 @@ from tests.load.tally import Request, Tally
 from tests.load.watch import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
     from tests.bench.platform import Door
     from tests.load.left import Sizes
@@ -48,13 +48,12 @@ class Alone:
     door_s: float = 0.0
     server_s: float = 0.0
     requests: int = 0
-    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     async def measure(self, command: str, machine: str) -> Measured:
         """Return the figures. Raises `RuntimeError` when work that nothing stands in the way of fails."""
         services: dict[str, Service] = {}
         load = self.options.load
-        spoken = bool(load["chat"] or load["sessions"])
+        spoken = load["chat"] or load["sessions"]
         if load["files"] or load["jobs"] or spoken:
             services["transcribe"] = await self._hearing()
         if load["speech"] or spoken:
@@ -84,7 +83,9 @@ class Alone:
 
     async def _hearing(self) -> Service:
         short, long = self.callers.sounds.questions[0], self.callers.sounds.files[-1]
-        hear = self._hear
+
+        async def hear() -> Request:
+            return await self._one("files", lambda request: self.callers.transcribe(request, short))
 
         async def hear_long() -> Request:
             return await self._one("files", lambda request: self.callers.transcribe(request, long))
@@ -134,11 +135,17 @@ class Alone:
         )
 
     async def _answering(self) -> tuple[Service, Talk]:
+        numbers = itertools.count(1)
         answers: list[Request] = []
 
         async def ask() -> Request:
-            answers.append(await self._ask())
-            return answers[-1]
+            # No two questions are alike, lest their beginnings be remembered further than those of real ones.
+            question = f"Tell me a story about {next(numbers)} foxes who live in a forest and love to sing."
+            answered = await self._one(
+                "chat", lambda request: self.callers.ask(request, question, spoken=False, tokens=_TOKENS)
+            )
+            answers.append(answered)
+            return answered
 
         await ask()
         points = [await self._point("responder", ask, 1)]
@@ -189,17 +196,6 @@ class Alone:
         return {name: value / _LISTENERS for name, value in used.items()}, bytes_each
 
     # -- one measurement --
-
-    async def _hear(self) -> Request:
-        short = self.callers.sounds.questions[0]
-        return await self._one("files", lambda request: self.callers.transcribe(request, short))
-
-    async def _ask(self) -> Request:
-        # No two questions are alike, lest their beginnings be remembered further than those of real ones.
-        question = f"Tell me a story about {next(self._numbers)} foxes who live in a forest and love to sing."
-        return await self._one(
-            "chat", lambda request: self.callers.ask(request, question, spoken=False, tokens=_TOKENS)
-        )
 
     async def _point(self, worker: str, call: Callable[[], Awaitable[Request]], in_flight: int) -> Point:
         """Keep so many calls in flight for a while."""

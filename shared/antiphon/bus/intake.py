@@ -77,11 +77,8 @@ class Intake:
 
     async def recall(self) -> None:
         """Take up what was given to a read whose reply has never come: peers would only do so when its lease ends."""
-        if self._beside is not None:
-            # What it is given from now on would be begun twice.
-            await end([self._beside])
-            await self._second_line.close()
-            self._beside = None
+        # What it is given from now on would be begun twice.
+        await self._end_beside()
         async with self.taking:
             known = [part for lane, entry in self._held for part in (lane + 1, entry)]
             most = 2 * self._slots + len(self._keys.streams)
@@ -118,10 +115,14 @@ class Intake:
 
     async def close(self) -> None:
         """Stop reading. What was given to a read that is cut off is still held by this consumer."""
+        await self._end_beside()
+        await self._line.close()
+
+    async def _end_beside(self) -> None:
         if self._beside is not None:
             await end([self._beside])
-        for line in (self._line, self._second_line):
-            await line.close()
+            self._beside = None
+        await self._second_line.close()
 
     async def _take(self, order: str) -> bool:
         """Fill the free slots with what waits; tell whether more may wait."""
